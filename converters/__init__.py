@@ -1,0 +1,24 @@
+"""Checkpoint files of other projects -> named arrays -> our generators, exactly and safely."""
+
+from converters.convert import Converted, convert
+from converters.detect import FORMATS, detect
+from converters.errors import (
+    CheckpointError,
+    ConversionError,
+    CorruptCheckpointError,
+    UnsafeCheckpointError,
+)
+from converters.reader import Checkpoint, read_checkpoint
+
+__all__ = [
+    "FORMATS",
+    "Checkpoint",
+    "CheckpointError",
+    "ConversionError",
+    "Converted",
+    "CorruptCheckpointError",
+    "UnsafeCheckpointError",
+    "convert",
+    "detect",
+    "read_checkpoint",
+]

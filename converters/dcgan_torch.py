@@ -1,0 +1,197 @@
+"""Plain stacks of ConvTranspose2d and BatchNorm2d under any names (pytorch/examples DCGAN)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from converters.errors import ConversionError
+from converters.formats import Arrays, Format, Recipe, integers, state_dicts
+from converters.rules import Rule, transposed_conv
+from jaxlatent.generators import DCGANConfig
+
+_CONTAINERS = ("netG", "generator", "G", "state_dict", "model_state_dict", "model")
+
+
+@dataclass
+class _Stage:
+    """One transposed convolution as found in the file, with its batch norm."""
+
+    name: str
+    kernel: np.ndarray
+    bias: bool
+    norm: str | None = None
+
+    @property
+    def inputs(self) -> int:
+        return self.kernel.shape[0]
+
+    @property
+    def outputs(self) -> int:
+        return self.kernel.shape[1]
+
+
+def _stages(arrays: Arrays) -> list[_Stage]:
+    """Groups the arrays by layer, in file order, and gives each batch norm to its convolution."""
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        owner, _, leaf = key.rpartition(".")
+        groups.setdefault(owner, {})[leaf] = array
+    stages: list[_Stage] = []
+    previous = ""
+    for owner, leaves in groups.items():
+        weight = leaves.get("weight")
+        if "running_mean" in leaves:
+            size = leaves["running_mean"].shape
+            near = [s for s in stages[-1:] if previous == s.name]
+            free = near or [s for s in stages if s.norm is None and (s.outputs,) == size]
+            if not free:
+                raise ConversionError(f"batch norm {owner!r} follows no convolution of its size")
+            free[0].norm = owner
+        elif weight is not None and weight.ndim == 4:
+            stages.append(_Stage(owner, weight, "bias" in leaves))
+        else:
+            shapes = {leaf: list(array.shape) for leaf, array in leaves.items()}
+            raise ConversionError(
+                f"{owner or 'the top level'!r} is neither a ConvTranspose2d nor a BatchNorm2d: "
+                f"it has {shapes}"
+            )
+        previous = owner
+    return stages
+
+
+def _check_chain(stages: list[_Stage]) -> None:
+    problems = [
+        f"{a.name} gives {a.outputs} channels but {b.name} takes {b.inputs}"
+        for a, b in pairwise(stages)
+        if a.outputs != b.inputs
+    ]
+    if len(stages) < 2:
+        problems.append(f"{len(stages)} convolutions; a DCGAN generator has at least 2")
+    elif problems and all(a.inputs == b.outputs for a, b in pairwise(stages)):
+        problems = ["its convolutions run from image to score: this is a discriminator"]
+    problems += [
+        f"{s.name} has a kernel of {s.kernel.shape[2]}x{s.kernel.shape[3]}; only square ones are "
+        "read"
+        for s in stages
+        if s.kernel.shape[2] != s.kernel.shape[3]
+    ]
+    if problems:
+        raise ConversionError(f"not a DCGAN generator: {'; '.join(problems)}")
+
+
+def _looks_like(tree: Any) -> bool:
+    for arrays in state_dicts(tree, _CONTAINERS):
+        try:
+            stages = _stages(arrays)
+            _check_chain(stages)
+        except ConversionError:
+            continue
+        return True
+    return False
+
+
+def _geometry(stages: list[_Stage], options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Works out strides and paddings: even kernels double the size, the first starts from 1x1."""
+    kernels = tuple(s.kernel.shape[2] for s in stages)
+    strides, paddings = options.get("strides"), options.get("paddings")
+    extra = options.get("output_paddings", (0,) * len(stages))
+    given = {"strides": strides, "paddings": paddings, "output_paddings": extra}
+    wrong = [k for k, v in given.items() if v is not None and len(v) != len(stages)]
+    if wrong:
+        raise ConversionError(f"{', '.join(wrong)}: one number for each of {len(stages)} layers")
+    if strides is None or paddings is None:
+        if (strides is None) != (paddings is None):
+            raise ConversionError("give both strides and paddings, or neither")
+        strides, paddings = _guess(stages, kernels, options.get("image_size"))
+    return {
+        "kernels": kernels,
+        "strides": strides,
+        "paddings": paddings,
+        "output_paddings": extra,
+    }
+
+
+def _guess(
+    stages: list[_Stage], kernels: tuple[int, ...], image_size: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    strides, paddings, size = [1], [0], kernels[0]
+    for stage, kernel in zip(stages[1:], kernels[1:], strict=True):
+        last = stage is stages[-1]
+        if kernel % 2 == 0:
+            strides.append(2)
+            paddings.append((kernel - 2) // 2)
+            size *= 2
+        elif kernel == 1 and last:
+            if image_size is None:
+                raise ConversionError(
+                    f"the last layer {stage.name} is 1x1, so the file does not tell whether the "
+                    f"image is cropped: give the option image_size={size} (not cropped) or "
+                    f"image_size={size - 4} (2 pixels off each side, as csinva's MNIST model)"
+                )
+            strides.append(1)
+            paddings.append((size - image_size) // 2)
+            size -= 2 * paddings[-1]
+        else:
+            raise ConversionError(
+                f"the stride of {stage.name} (kernel {kernel}x{kernel}) is not in the file: give "
+                f"the options strides=... and paddings=... with {len(stages)} numbers each, and "
+                "output_paddings=... if the network has them"
+            )
+    if image_size is not None and (size != image_size or paddings[-1] < 0):
+        raise ConversionError(f"image_size={image_size} does not fit: the layers give {size}")
+    return tuple(strides), tuple(paddings)
+
+
+def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
+    found = state_dicts(tree, _CONTAINERS)
+    if not found:
+        raise ConversionError("no dict of named arrays in the file")
+    arrays = found[0]
+    stages = _stages(arrays)
+    _check_chain(stages)
+    config = DCGANConfig(
+        z_dim=stages[0].inputs,
+        channels=tuple(s.outputs for s in stages),
+        biases=tuple(s.bias for s in stages),
+        norms=tuple(s.norm is not None for s in stages),
+        activation=options.get("activation", "relu"),
+        output_activation=options.get("output_activation", "tanh"),
+        norm_epsilon=options.get("norm_epsilon", 1e-5),
+        **_geometry(stages, options),
+    )
+    rules = []
+    for i, stage in enumerate(stages):
+        target = f"layers/{i}"
+        rules.append(Rule(f"{stage.name}.weight", f"{target}/kernel", transposed_conv))
+        if stage.bias:
+            rules.append(Rule(f"{stage.name}.bias", f"{target}/bias"))
+        if stage.norm is not None:
+            rules += [
+                Rule(f"{stage.norm}.weight", f"{target}/norm/scale"),
+                Rule(f"{stage.norm}.bias", f"{target}/norm/bias"),
+                Rule(f"{stage.norm}.running_mean", f"{target}/norm/mean"),
+                Rule(f"{stage.norm}.running_var", f"{target}/norm/variance"),
+            ]
+    counters = [k for k in arrays if k.endswith("num_batches_tracked")]
+    return Recipe(config, rules, arrays, counters)
+
+
+FORMAT = Format(
+    name="torch-dcgan",
+    title="pytorch/examples DCGAN and other plain ConvTranspose2d / BatchNorm2d stacks",
+    license="as the checkpoint's author states; the layout itself is free",
+    matches=_looks_like,
+    recipe=_recipe,
+    options={
+        "image_size": int,
+        "strides": integers,
+        "paddings": integers,
+        "output_paddings": integers,
+        "activation": str,
+        "output_activation": str,
+        "norm_epsilon": float,
+    },
+)

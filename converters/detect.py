@@ -1,0 +1,53 @@
+"""Which format is this file? Decided by its contents alone, never by its name."""
+
+from typing import Any
+
+import numpy as np
+
+from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality
+from converters.errors import ConversionError
+from converters.formats import Format
+from jaxlatent.errors import listed
+
+FORMATS: dict[str, Format] = {
+    module.FORMAT.name: module.FORMAT
+    for module in (stylegan2_nvidia, stylegan2_rosinality, dcgan_torch)
+}
+
+
+def detect(tree: Any) -> Format:
+    """Returns the format that a file's contents have.
+
+    Raises:
+        ConversionError: if it is none that is read, saying what the file holds.
+
+    Example:
+        >>> detect({"fc.weight": np.zeros((3, 4))})
+        Traceback (most recent call last):
+        converters.errors.ConversionError: no known generator in the file, which holds
+        fc.weight [3, 4]; formats read: nvidia-stylegan2, rosinality-stylegan2, torch-dcgan
+    """
+    for known in FORMATS.values():
+        if known.matches(tree):
+            return known
+    raise ConversionError(
+        f"no known generator in the file, which holds {_summary(tree)}; "
+        f"formats read: {', '.join(FORMATS)}"
+    )
+
+
+def named(name: str) -> Format:
+    """Returns the format called `name`, or raises `ConversionError` with the names there are."""
+    if name not in FORMATS:
+        raise ConversionError(f"no format {name!r}; formats read: {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _summary(tree: Any) -> str:
+    if not isinstance(tree, dict) or not tree:
+        return f"a {type(tree).__name__}"
+    return listed([f"{k} {_kind(v)}" for k, v in tree.items()], limit=5)
+
+
+def _kind(value: Any) -> str:
+    return str(list(value.shape)) if isinstance(value, np.ndarray) else f"({type(value).__name__})"

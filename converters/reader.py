@@ -1,0 +1,274 @@
+"""Opens checkpoint files: the only code of the project that touches untrusted bytes.
+
+Three containers are read, without torch and without executing anything from the file: torch's
+zip archive, torch's older stream of pickles ("legacy"), and bare pickles such as NVIDIA's. All of
+them become plain nested dicts and lists of numbers, text and read-only NumPy arrays.
+"""
+
+import hashlib
+import io
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.constructors import NumpyArray, NumpyType, Storage, Tensor, table
+from converters.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
+from converters.unpickle import Budget, Constructor, PickleMachine
+
+_LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+_LEGACY_PROTOCOL = 1001
+_MAX_DEPTH = 120
+_MAX_NESTED_STREAMS = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held.
+
+    Attributes:
+        path: where it was read from.
+        container: "torch zip", "torch legacy" or "pickle".
+        tree: nested dicts and lists; leaves are arrays, numbers, text, bytes or `None`.
+        sha256: of the whole file, in hexadecimal.
+    """
+
+    path: Path
+    container: str
+    tree: Any
+    sha256: str
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Reads a checkpoint file into plain data; nothing in it is ever executed.
+
+    Args:
+        path: a file written by `torch.save`, or an NVIDIA network pickle.
+
+    Returns:
+        The contents. Arrays are read-only and share the file's memory, strides as stored.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CorruptCheckpointError: if it is empty, truncated, damaged or no checkpoint.
+        UnsafeCheckpointError: if it names anything outside the table of allowed names.
+
+    Example:
+        >>> read_checkpoint("no-such-file.pt")
+        Traceback (most recent call last):
+        FileNotFoundError: no such file: no-such-file.pt
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    if not path.is_file():
+        raise CorruptCheckpointError(f"{path} is not a file; a checkpoint file was expected")
+    data = path.read_bytes()
+    try:
+        container, tree = _read(data)
+    except CheckpointError as error:
+        raise type(error)(f"{path}: {error}") from None
+    return Checkpoint(path, container, tree, hashlib.sha256(data).hexdigest())
+
+
+def _read(data: bytes) -> tuple[str, Any]:
+    if not data:
+        raise CorruptCheckpointError("the file is empty")
+    budget = Budget(len(data))
+    if data.startswith(b"PK\x03\x04"):
+        return "torch zip", _Plain(budget).convert(_read_zip(data, budget))
+    if data.startswith(_LEGACY_MAGIC):
+        return "torch legacy", _Plain(budget).convert(_read_legacy(memoryview(data), budget))
+    try:
+        value = PickleMachine(memoryview(data), _names(budget), budget).run()
+    except CorruptCheckpointError:
+        if data[0] == 0x80:
+            raise
+        raise CorruptCheckpointError(_unrecognised(data)) from None
+    return "pickle", _Plain(budget).convert(value)
+
+
+def _unrecognised(data: bytes) -> str:
+    start = data[:64].lstrip().lower()
+    hint = "expected a torch zip archive, a torch legacy file or a network pickle"
+    if start.startswith((b"<!doctype", b"<html")):
+        return f"not a checkpoint but a web page (a failed download?); {hint}"
+    if start.startswith(b"version https://git-lfs"):
+        return f"not a checkpoint but a git-lfs pointer (run `git lfs pull`); {hint}"
+    return f"not a checkpoint; {hint}"
+
+
+def _names(budget: Budget, depth: int = 0) -> Any:
+    def load_from_bytes(data: memoryview) -> Any:
+        if depth >= _MAX_NESTED_STREAMS:
+            raise CorruptCheckpointError("streams nested too deeply")
+        if bytes(data[: len(_LEGACY_MAGIC)]) != _LEGACY_MAGIC:
+            raise CorruptCheckpointError("an embedded storage is not in torch's legacy format")
+        return _read_legacy(data, budget, depth + 1)
+
+    return table(load_from_bytes)
+
+
+def _storage(identifier: Any) -> tuple[Storage, str, Any]:
+    """Reads a persistent id: ("storage", type, key, device, count[, view])."""
+    if not isinstance(identifier, tuple) or len(identifier) not in (5, 6):
+        raise CorruptCheckpointError("malformed storage reference")
+    tag, kind, key, _device, count, *view = identifier
+    if tag != "storage" or not isinstance(kind, Constructor) or kind.value is None:
+        raise CorruptCheckpointError("malformed storage reference")
+    if not isinstance(key, str) or type(count) is not int or not 0 <= count < 1 << 48:
+        raise CorruptCheckpointError("malformed storage reference")
+    return Storage(kind.value, count), key, view[0] if view else None
+
+
+def _read_zip(data: bytes, budget: Budget) -> Any:
+    try:
+        return _read_records(zipfile.ZipFile(io.BytesIO(data)), budget)
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError,
+        RuntimeError, OverflowError, UnicodeError,
+    ) as error:  # fmt: skip
+        raise CorruptCheckpointError(f"damaged or truncated zip archive: {error}") from None
+
+
+def _read_records(archive: zipfile.ZipFile, budget: Budget) -> Any:
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    root = next((name[: -len("data.pkl")] for name in sizes if name.endswith("/data.pkl")), None)
+    if root is None:
+        raise CorruptCheckpointError("a zip archive without data.pkl; expected one by torch.save")
+    if f"{root}constants.pkl" in sizes:
+        raise UnsafeCheckpointError(
+            "a TorchScript archive, which holds code; save the network's state_dict instead"
+        )
+
+    def record(name: str) -> memoryview:
+        if name not in sizes:
+            raise CorruptCheckpointError(f"the record {name!r} is missing")
+        budget.spend(sizes[name])
+        return memoryview(archive.read(name))
+
+    order = "little"
+    if f"{root}byteorder" in sizes:
+        order = str(record(f"{root}byteorder")[:8], "ascii", "replace")
+    storages: dict[str, Storage] = {}
+
+    def load(identifier: Any) -> Storage:
+        storage, key, _ = _storage(identifier)
+        if key not in storages:
+            if order == "big":
+                storage.dtype = storage.dtype.newbyteorder(">")
+            storage.data = record(f"{root}data/{key}")
+            storages[key] = storage
+        return _same(storages[key], storage)
+
+    return PickleMachine(record(f"{root}data.pkl"), _names(budget), budget, load).run()
+
+
+def _same(known: Storage, again: Storage) -> Storage:
+    if known.dtype.itemsize * known.count != again.dtype.itemsize * again.count:
+        raise CorruptCheckpointError("two references disagree on the size of a storage")
+    if known.dtype.newbyteorder("=") == again.dtype.newbyteorder("="):
+        return known
+    return Storage(again.dtype, again.count, known.data)
+
+
+def _read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
+    names = _names(budget, depth)
+    position = 0
+    storages: dict[str, Storage] = {}
+    views: list[tuple[Storage, str, Any]] = []
+
+    def load(identifier: Any) -> Storage:
+        storage, key, view = _storage(identifier)
+        known = storages.setdefault(key, storage)
+        if view is None:
+            return _same(known, storage)
+        views.append((storage, key, view))
+        return storage
+
+    def pickle(persistent_load: Any = None) -> Any:
+        nonlocal position
+        machine = PickleMachine(data, names, budget, persistent_load, position)
+        value = machine.run()
+        position = machine.position
+        return value
+
+    pickle()  # the magic number, already seen
+    protocol, system = pickle(), pickle()
+    if protocol != _LEGACY_PROTOCOL:
+        raise CorruptCheckpointError(f"torch legacy protocol {_LEGACY_PROTOCOL} was expected")
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise CorruptCheckpointError("a legacy file written on a big-endian machine is not read")
+    value, keys = pickle(load), pickle()
+    for key in keys if isinstance(keys, list) else [None]:
+        if key not in storages:
+            raise CorruptCheckpointError("the list of storages does not match the tensors")
+        storage = storages[key]
+        size = storage.count * storage.dtype.itemsize
+        if len(data) - position < 8 + size:
+            raise CorruptCheckpointError(
+                f"truncated: a storage of {size} bytes was expected at byte {position}, "
+                f"{max(0, len(data) - position - 8)} are left"
+            )
+        if int.from_bytes(data[position : position + 8], "little") != storage.count:
+            raise CorruptCheckpointError(f"storage size mismatch at byte {position}")
+        storage.data = data[position + 8 : position + 8 + size]
+        position += 8 + size
+    for storage, key, view in views:
+        _take_view(storage, storages[key], view)
+    return value
+
+
+def _take_view(storage: Storage, root: Storage, view: Any) -> None:
+    """Old files: a storage may be a part of another one, `(key, offset, count)`."""
+    _, offset, count = view
+    size = root.dtype.itemsize
+    if root.data is None or not 0 <= offset <= offset + count <= root.count:
+        raise CorruptCheckpointError("a storage view lies outside its storage")
+    storage.count = count
+    storage.data = root.data[offset * size : (offset + count) * size]
+
+
+class _Plain:
+    """Turns the machine's values into plain data, once each, with bounded depth and size."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._done: dict[int, Any] = {}
+        self._open: set[int] = set()
+
+    def convert(self, value: Any, depth: int = 0) -> Any:
+        if isinstance(value, (str, int, float, type(None))):
+            return value
+        if isinstance(value, memoryview):
+            return bytes(value) if len(value) < 4096 else value
+        if id(value) not in self._done:
+            if id(value) in self._open or depth > _MAX_DEPTH:
+                raise CorruptCheckpointError("values nested in themselves or too deeply")
+            self._open.add(id(value))
+            self._done[id(value)] = self._convert(value, depth + 1)
+            self._open.remove(id(value))
+        return self._done[id(value)]
+
+    def _convert(self, value: Any, depth: int) -> Any:
+        if isinstance(value, dict):
+            return {key: self.convert(item, depth) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.convert(item, depth) for item in value)
+        if isinstance(value, Storage):
+            value = Tensor(value, 0, (value.count,), (1,))
+        if isinstance(value, Tensor):
+            self._budget.spend(value.nbytes)
+            return value.array()
+        if isinstance(value, NumpyArray):
+            return value.array
+        if isinstance(value, Constructor):
+            return value.name
+        if isinstance(value, (NumpyType, np.dtype)):
+            return str(getattr(value, "dtype", value))
+        raise CorruptCheckpointError(f"unexpected value of type {type(value).__name__}")

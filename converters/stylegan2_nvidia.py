@@ -1,0 +1,146 @@
+"""StyleGAN2 pickles of NVlabs/stylegan2-ada-pytorch and NVlabs/stylegan3."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from converters.errors import ConversionError
+from converters.formats import Arrays, Format, Recipe, module_arrays
+from converters.rules import Rule, channels_last, conv, flipped_conv, transpose
+from jaxlatent.generators import StyleGAN2Config
+
+
+def _generator_node(tree: Any) -> dict[str, Any] | None:
+    """Returns the pickled generator: G_ema of a training snapshot, or the root itself."""
+    if not isinstance(tree, dict):
+        return None
+    node = tree.get("G_ema", tree)
+    synthesis = _child(node, "synthesis")
+    return node if _child(synthesis, "b4") is not None and _child(node, "mapping") else None
+
+
+def _child(node: Any, *names: str) -> Any:
+    for name in names:
+        modules = node.get("_modules") if isinstance(node, dict) else None
+        node = modules.get(name) if isinstance(modules, dict) else None
+    return node if isinstance(node, dict) else None
+
+
+def taps(kernel: np.ndarray) -> tuple[float, ...]:
+    """Returns the 1-D taps, sum 1, of a stored filter of one or two dimensions.
+
+    Raises:
+        ConversionError: if the filter is not the product of one set of taps with itself.
+
+    Example:
+        >>> taps(np.outer([1, 3, 3, 1], [1, 3, 3, 1]))
+        (0.125, 0.375, 0.375, 0.125)
+    """
+    kernel = np.asarray(kernel, np.float64)
+    values = kernel.sum(axis=0) if kernel.ndim == 2 else kernel.reshape(-1)
+    total = values.sum()
+    values = values / total if total else values
+    if not total or (
+        kernel.ndim == 2 and not np.allclose(np.outer(values, values), kernel / total, atol=1e-6)
+    ):
+        raise ConversionError("a resampling filter is not the product of 1-D taps of sum 1")
+    return tuple(float(round(v, 9)) for v in values)
+
+
+def _config(node: dict[str, Any], arrays: Arrays) -> StyleGAN2Config:
+    """Reads the config from the modules' attributes and the arrays' shapes."""
+    mapping, synthesis = _child(node, "mapping"), _child(node, "synthesis")
+    blocks = sum(1 for name in synthesis["_modules"] if name.startswith("b"))
+    last = 4 << (blocks - 1)
+    try:
+        layers = [name for name in mapping["_modules"] if name.startswith("fc")]
+        first_layer, conv1 = _child(mapping, "fc0"), _child(synthesis, "b4", "conv1")
+        embed = arrays.get("mapping.embed.weight")
+        embed_dim = 0 if embed is None else embed.shape[0]
+        widths = tuple(arrays[f"mapping.fc{i}.weight"].shape[0] for i in range(len(layers)))
+        up_filter = arrays.get("synthesis.b8.conv0.resample_filter", np.ones(1))
+        return StyleGAN2Config(
+            channels=tuple(
+                arrays[f"synthesis.b{4 << i}.conv1.weight"].shape[0] for i in range(blocks)
+            ),
+            z_dim=arrays["mapping.fc0.weight"].shape[1] - embed_dim,
+            w_dim=widths[-1],
+            c_dim=0 if embed is None else embed.shape[1],
+            img_channels=arrays[f"synthesis.b{last}.torgb.weight"].shape[0],
+            mapping_widths=widths,
+            embed_dim=embed_dim,
+            mapping_lr_multiplier=float(first_layer["bias_gain"]),
+            mapping_activation=first_layer["activation"],
+            activation=conv1["activation"],
+            architecture=_child(synthesis, "b4")["architecture"],
+            resample_filter=taps(up_filter),
+            image_filter=taps(arrays["synthesis.b4.resample_filter"]),
+            conv_clamp=conv1["conv_clamp"],
+            use_noise="synthesis.b4.conv1.noise_const" in arrays,
+            has_w_avg="mapping.w_avg" in arrays,
+        )
+    except (KeyError, IndexError, TypeError) as error:
+        raise ConversionError(
+            f"not a StyleGAN2 generator of NVIDIA's: {error} is missing"
+        ) from None
+
+
+def _dense(source: str, target: str) -> list[Rule]:
+    return [
+        Rule(f"{source}.weight", f"{target}/weight", transpose),
+        Rule(f"{source}.bias", f"{target}/bias"),
+    ]
+
+
+def _styled_conv(source: str, target: str, up: bool, noise: bool) -> list[Rule]:
+    rules = _dense(f"{source}.affine", f"{target}/affine")
+    rules.append(Rule(f"{source}.weight", f"{target}/kernel", flipped_conv if up else conv))
+    rules.append(Rule(f"{source}.bias", f"{target}/bias"))
+    if noise:
+        rules.append(Rule(f"{source}.noise_const", f"{target}/noise"))
+        rules.append(Rule(f"{source}.noise_strength", f"{target}/noise_strength"))
+    return rules
+
+
+def _rules(config: StyleGAN2Config) -> list[Rule]:
+    rules = [Rule("synthesis.b4.const", "const", channels_last)]
+    for i in range(len(config.mapping_widths)):
+        rules += _dense(f"mapping.fc{i}", f"mapping/layers/{i}")
+    if config.c_dim:
+        rules += _dense("mapping.embed", "mapping/embed")
+    if config.has_w_avg:
+        rules.append(Rule("mapping.w_avg", "mapping/w_avg"))
+    for i in range(len(config.channels)):
+        source, target = f"synthesis.b{4 << i}", f"blocks/{i}"
+        if i:
+            up = _styled_conv(f"{source}.conv0", f"{target}/conv0", True, config.use_noise)
+            rules += up
+        rules += _styled_conv(f"{source}.conv1", f"{target}/conv1", False, config.use_noise)
+        if config.has_rgb(i):
+            rules += _dense(f"{source}.torgb.affine", f"{target}/torgb/affine")
+            rules.append(Rule(f"{source}.torgb.weight", f"{target}/torgb/kernel", conv))
+            rules.append(Rule(f"{source}.torgb.bias", f"{target}/torgb/bias"))
+        if i and config.architecture == "resnet":
+            rules.append(Rule(f"{source}.skip.weight", f"{target}/skip", conv))
+    return rules
+
+
+def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
+    node = _generator_node(tree)
+    if node is None:
+        raise ConversionError("no StyleGAN2 generator in the pickle (G_ema with synthesis.b4)")
+    arrays = module_arrays(node)
+    config = _config(node, arrays)
+    filters = [k for k in arrays if k.endswith("resample_filter")]
+    return Recipe(config, _rules(config), arrays, filters)
+
+
+FORMAT = Format(
+    name="nvidia-stylegan2",
+    title="NVlabs/stylegan2-ada-pytorch and stylegan3, StyleGAN2 pickles",
+    license="NVIDIA Source Code License (non-commercial) for NVIDIA's own weights",
+    matches=lambda tree: _generator_node(tree) is not None,
+    recipe=_recipe,
+    options={},
+)

@@ -1,0 +1,146 @@
+"""StyleGAN2 checkpoints of rosinality/stylegan2-pytorch, converted or from training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from converters.errors import ConversionError
+from converters.formats import Arrays, Format, Recipe, state_dicts
+from converters.rules import (
+    Rule,
+    chain,
+    channels_last,
+    conv,
+    first,
+    flat,
+    flipped_conv,
+    scalar,
+    transpose,
+)
+from converters.stylegan2_nvidia import taps
+from jaxlatent.generators import StyleGAN2Config
+
+_CONTAINERS = ("g_ema", "g")
+_AVERAGE_SAMPLES = 16_384
+_MARKS = ("style.1.weight", "input.input", "convs.0.conv.weight", "to_rgb1.conv.weight")
+
+
+def _find(tree: Any) -> Arrays | None:
+    for arrays in state_dicts(tree, _CONTAINERS):
+        if all(mark in arrays for mark in _MARKS):
+            return arrays
+    return None
+
+
+def _count(arrays: Arrays, template: str, start: int = 0) -> int:
+    index = start
+    while template.format(index) in arrays:
+        index += 1
+    return index - start
+
+
+def _config(arrays: Arrays, lr_multiplier: float) -> StyleGAN2Config:
+    convs = _count(arrays, "convs.{}.conv.weight")
+    if convs % 2:
+        raise ConversionError(f"{convs} layers convs.N; they come in pairs")
+    channels = [arrays["conv1.conv.weight"].shape[1]]
+    channels += [arrays[f"convs.{i}.conv.weight"].shape[1] for i in range(1, convs, 2)]
+    layers = _count(arrays, "style.{}.weight", start=1)
+    try:
+        return StyleGAN2Config(
+            channels=tuple(channels),
+            z_dim=arrays["style.1.weight"].shape[1],
+            w_dim=arrays[f"style.{layers}.weight"].shape[0],
+            img_channels=arrays["to_rgb1.conv.weight"].shape[1],
+            mapping_widths=tuple(
+                arrays[f"style.{i}.weight"].shape[0] for i in range(1, layers + 1)
+            ),
+            mapping_lr_multiplier=lr_multiplier,
+            resample_filter=taps(arrays["convs.0.conv.blur.kernel"]),
+            image_filter=taps(arrays["to_rgbs.0.upsample.kernel"]),
+        )
+    except (KeyError, IndexError) as error:
+        raise ConversionError(f"not a rosinality StyleGAN2 generator: {error} is missing") from None
+
+
+def _styled_conv(source: str, target: str, noise: int, up: bool) -> list[Rule]:
+    kernel = chain(first, flipped_conv if up else conv)
+    return [
+        Rule(f"{source}.conv.weight", f"{target}/kernel", kernel),
+        Rule(f"{source}.conv.modulation.weight", f"{target}/affine/weight", transpose),
+        Rule(f"{source}.conv.modulation.bias", f"{target}/affine/bias"),
+        Rule(f"{source}.noise.weight", f"{target}/noise_strength", scalar),
+        Rule(f"{source}.activate.bias", f"{target}/bias"),
+        Rule(f"noises.noise_{noise}", f"{target}/noise", chain(first, first)),
+    ]
+
+
+def _rules(config: StyleGAN2Config) -> list[Rule]:
+    rules = [
+        Rule("latent_avg", "mapping/w_avg", flat),
+        Rule("input.input", "const", chain(first, channels_last)),
+    ]
+    for i in range(len(config.mapping_widths)):
+        rules.append(Rule(f"style.{i + 1}.weight", f"mapping/layers/{i}/weight", transpose))
+        rules.append(Rule(f"style.{i + 1}.bias", f"mapping/layers/{i}/bias"))
+    for i in range(len(config.channels)):
+        target = f"blocks/{i}"
+        if i:
+            rules += _styled_conv(f"convs.{2 * i - 2}", f"{target}/conv0", 2 * i - 1, up=True)
+        plain = f"convs.{2 * i - 1}" if i else "conv1"
+        rules += _styled_conv(plain, f"{target}/conv1", 2 * i, up=False)
+        rgb = f"to_rgbs.{i - 1}" if i else "to_rgb1"
+        rules += [
+            Rule(f"{rgb}.conv.weight", f"{target}/torgb/kernel", chain(first, conv)),
+            Rule(f"{rgb}.conv.modulation.weight", f"{target}/torgb/affine/weight", transpose),
+            Rule(f"{rgb}.conv.modulation.bias", f"{target}/torgb/affine/bias"),
+            Rule(f"{rgb}.bias", f"{target}/torgb/bias", flat),
+        ]
+    return rules
+
+
+def _average_w(generator: Any) -> None:
+    """Estimates the mean of w, which training checkpoints lack."""
+    z = generator.sample_z(jax.random.key(0), _AVERAGE_SAMPLES)
+    mean = jax.jit(lambda g, z: jnp.mean(g.map(z), axis=0))(generator, z)
+    generator.mapping.w_avg[...] = mean
+
+
+def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
+    found = _find(tree)
+    if found is None:
+        raise ConversionError(f"no state dict with {', '.join(_MARKS)}")
+    arrays = dict(found)
+    config = _config(arrays, options.get("mapping_lr_multiplier", 0.01))
+    notices, finish = [], None
+    average = tree.get("latent_avg") if isinstance(tree, dict) else None
+    if isinstance(average, np.ndarray):
+        arrays["latent_avg"] = average
+    else:
+        arrays["latent_avg"] = np.zeros(config.w_dim, np.float32)
+        finish = _average_w
+        notices.append(
+            f"the file has no mean w; estimated from {_AVERAGE_SAMPLES} samples for truncation"
+        )
+    if "noises.noise_0" not in arrays:
+        for i in range(config.num_convs):
+            side = 4 << ((i + 1) // 2)
+            arrays[f"noises.noise_{i}"] = np.zeros((1, 1, side, side), np.float32)
+        notices.append("the file has no constant noise maps; noise=const adds none")
+    if "mapping_lr_multiplier" not in options:
+        notices.append("mapping_lr_multiplier is not in the file; 0.01 assumed, as in all releases")
+    kernels = [k for k in arrays if k.endswith((".blur.kernel", ".upsample.kernel"))]
+    return Recipe(config, _rules(config), arrays, kernels, tuple(notices), finish)
+
+
+FORMAT = Format(
+    name="rosinality-stylegan2",
+    title="rosinality/stylegan2-pytorch",
+    license="MIT code; weights converted from NVIDIA's keep NVIDIA's licence",
+    matches=lambda tree: _find(tree) is not None,
+    recipe=_recipe,
+    options={"mapping_lr_multiplier": float},
+)

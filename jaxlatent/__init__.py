@@ -1,0 +1,56 @@
+"""jaxlatent: interpret and edit the latent spaces of GANs in JAX.
+
+Finders produce `Directions`; edits consume them; both speak only to a `Generator`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from jaxlatent import find, generators
+    from jaxlatent.bundle import load, save
+    from jaxlatent.directions import Directions, FingerprintWarning
+    from jaxlatent.edits import edit
+    from jaxlatent.errors import UserError
+    from jaxlatent.generators import Generator
+    from jaxlatent.sheet import save_sheet
+    from jaxlatent.sweeps import render, sweep
+
+# Loaded on first use: importing JAX takes seconds, which `jaxlatent --help` need not wait for.
+_HOMES = {
+    "Directions": "directions",
+    "FingerprintWarning": "directions",
+    "Generator": "generators",
+    "UserError": "errors",
+    "edit": "edits",
+    "load": "bundle",
+    "render": "sweeps",
+    "save": "bundle",
+    "save_sheet": "sheet",
+    "sweep": "sweeps",
+}
+
+__all__ = [
+    "Directions",
+    "FingerprintWarning",
+    "Generator",
+    "UserError",
+    "edit",
+    "find",
+    "generators",
+    "load",
+    "render",
+    "save",
+    "save_sheet",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("find", "generators"):
+        return importlib.import_module(f"jaxlatent.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"jaxlatent.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'jaxlatent' has no attribute {name!r}")

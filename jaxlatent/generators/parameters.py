@@ -1,0 +1,104 @@
+"""Generators from a config and named arrays, and back: the only way weights get in and out."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxlatent.errors import UserError, listed
+from jaxlatent.generators.base import Generator, Origin
+from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
+from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+
+FAMILIES: dict[str, tuple[type, Callable[..., Generator]]] = {
+    "dcgan": (DCGANConfig, DCGAN),
+    "stylegan2": (StyleGAN2Config, StyleGAN2),
+}
+
+
+def _abstract(config: Any) -> Generator:
+    modules = [module for kind, module in FAMILIES.values() if isinstance(config, kind)]
+    if not modules:
+        raise UserError(f"no generator family has a {type(config).__name__}")
+    return nnx.eval_shape(lambda: modules[0](config, rngs=nnx.Rngs(0)))
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return "/".join(str(part) for part in path)
+
+
+def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
+    """Returns the path and shape of every parameter of the generator that `config` describes.
+
+    Example:
+        >>> config = DCGANConfig(8, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
+        >>> parameter_shapes(config)
+        {'layers/0/kernel': (4, 4, 8, 3)}
+    """
+    state = nnx.to_flat_state(nnx.split(_abstract(config))[1])
+    return {_name(path): variable.shape for path, variable in state}
+
+
+def build(config: Any, arrays: Mapping[str, np.ndarray], origin: Origin | None = None) -> Generator:
+    """Returns the generator of `config` with the given parameters; none is initialised.
+
+    Args:
+        config: a family's config.
+        arrays: exactly the parameters that `parameter_shapes` names.
+        origin: where they came from.
+
+    Raises:
+        UserError: listing every missing, unexpected and wrong-shaped array.
+
+    Example:
+        >>> config = DCGANConfig(8, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
+        >>> build(config, {"layers/0/kernel": np.zeros((4, 4, 8, 3), np.float32)}).image_shape
+        (4, 4, 3)
+    """
+    generator = _abstract(config)
+    graph, state = nnx.split(generator)
+    flat = {_name(path): (path, variable) for path, variable in nnx.to_flat_state(state)}
+    problems = [f"{name} is missing" for name in flat if name not in arrays]
+    problems += [f"{name} is unexpected" for name in arrays if name not in flat]
+    problems += [
+        f"{name} is {list(arrays[name].shape)} instead of {list(variable.shape)}"
+        for name, (_, variable) in flat.items()
+        if name in arrays and arrays[name].shape != variable.shape
+    ]
+    problems += [
+        f"{name} is not of a floating type but {array.dtype}"
+        for name, array in arrays.items()
+        if not jnp.issubdtype(array.dtype, jnp.floating)
+    ]
+    if problems:
+        raise UserError(f"the parameters do not fit the generator: {listed(problems)}")
+    filled = [
+        (path, variable.replace(jnp.asarray(arrays[name])))
+        for name, (path, variable) in flat.items()
+    ]
+    generator = nnx.merge(graph, nnx.from_flat_state(filled))
+    generator.origin = origin
+    return generator
+
+
+def parameters(generator: Generator) -> dict[str, jax.Array]:
+    """Returns every parameter of a generator by its path."""
+    state = nnx.to_flat_state(nnx.split(generator)[1])
+    return {_name(path): variable.get_value() for path, variable in state}
+
+
+def fingerprint(generator: Generator) -> str:
+    """Returns a name for exactly these weights: the first 16 digits of their sha256.
+
+    Directions carry it, so that those of another generator are noticed.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(parameters(generator).items()):
+        array = np.ascontiguousarray(jax.device_get(value))
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]

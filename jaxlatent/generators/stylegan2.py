@@ -1,0 +1,373 @@
+"""StyleGAN2 with all of ADA's options (Karras et al. 2020, arXiv:1912.04958 and 2006.06676)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, cast
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxlatent.errors import UserError
+from jaxlatent.generators.base import Buffer, Generator, Labels, Noise, class_weights
+from jaxlatent.generators.layers import (
+    ACTIVATIONS,
+    bias_act,
+    conv,
+    dense,
+    modulated_conv,
+    second_moment_norm,
+    upsample,
+)
+from jaxlatent.keys import AnyKey, per_sample
+
+State = tuple[Array, Array | None]  # features and image after a block
+
+
+@dataclass(frozen=True)
+class StyleGAN2Config:
+    """What defines a StyleGAN2 generator.
+
+    Attributes:
+        channels: feature channels at 4, 8, 16, ... pixels; their number sets the resolution.
+        z_dim: size of the latent vector z; 0 only together with labels.
+        w_dim: size of the intermediate latent vector w.
+        c_dim: number of classes; 0 if unconditional.
+        img_channels: channels of an image.
+        mapping_widths: outputs of the mapping network's layers, the last being `w_dim`.
+        embed_dim: size of the label embedding.
+        mapping_lr_multiplier: factor of the mapping network's stored weights.
+        mapping_activation: of the mapping network.
+        activation: of the synthesis network.
+        architecture: "skip", "resnet" or "orig".
+        resample_filter: taps of the up-sampling filter of convolutions; they sum to 1.
+        image_filter: taps of the up-sampling filter of images.
+        conv_clamp: bound of the activations, or `None`.
+        use_noise: whether there is per-pixel noise.
+        has_w_avg: whether the mean of w is known, so that codes can be truncated.
+    """
+
+    channels: tuple[int, ...]
+    z_dim: int = 512
+    w_dim: int = 512
+    c_dim: int = 0
+    img_channels: int = 3
+    mapping_widths: tuple[int, ...] = (512,) * 8
+    embed_dim: int = 0
+    mapping_lr_multiplier: float = 0.01
+    mapping_activation: str = "lrelu"
+    activation: str = "lrelu"
+    architecture: str = "skip"
+    resample_filter: tuple[float, ...] = (0.125, 0.375, 0.375, 0.125)
+    image_filter: tuple[float, ...] = (0.125, 0.375, 0.375, 0.125)
+    conv_clamp: float | None = None
+    use_noise: bool = True
+    has_w_avg: bool = True
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("skip", "resnet", "orig"):
+            raise UserError(f"architecture must be skip, resnet or orig, got {self.architecture!r}")
+        for name in (self.activation, self.mapping_activation):
+            if name not in ACTIVATIONS:
+                raise UserError(f"activation must be one of {sorted(ACTIVATIONS)}, got {name!r}")
+        if not self.mapping_widths or self.mapping_widths[-1] != self.w_dim:
+            raise UserError(
+                f"the mapping network must end in w_dim = {self.w_dim}, got {self.mapping_widths}"
+            )
+        sizes = (*self.channels, *self.mapping_widths, self.w_dim, self.img_channels)
+        if not self.channels or min(sizes) < 1 or min(self.z_dim, self.c_dim, self.embed_dim) < 0:
+            raise UserError("every size of a StyleGAN2 must be at least 1")
+        if bool(self.c_dim) != bool(self.embed_dim) or not self.z_dim + self.embed_dim:
+            raise UserError("embed_dim goes with c_dim, and z or a label must be there")
+        for taps in (self.resample_filter, self.image_filter):
+            if not taps or abs(sum(taps) - 1) > 1e-4:
+                raise UserError(f"the taps of a filter must sum to 1, got {taps}")
+        if self.conv_clamp is not None and not self.conv_clamp > 0:
+            raise UserError(f"conv_clamp must be positive or None, got {self.conv_clamp}")
+
+    @property
+    def resolution(self) -> int:
+        """Side of an image in pixels."""
+        return 4 << (len(self.channels) - 1)
+
+    @property
+    def num_convs(self) -> int:
+        """Number of style-modulated 3x3 convolutions, in the order of their codes."""
+        return 2 * len(self.channels) - 1
+
+    def has_rgb(self, block: int) -> bool:
+        """Whether the block writes to the image."""
+        return self.architecture == "skip" or block == len(self.channels) - 1
+
+
+def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> nnx.Param[Array]:
+    return nnx.Param(jax.random.normal(rngs.params(), shape))
+
+
+class Dense(nnx.Module):
+    """Fully connected layer with an equalised learning rate."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, rngs: nnx.Rngs, lr: float = 1.0, bias: float = 0.0
+    ) -> None:
+        self.weight = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs)) / lr)
+        self.bias = nnx.Param(jnp.full(outputs, bias / lr))
+        self.lr = lr
+
+    def matrix(self) -> Float[Array, "i o"]:
+        """The weights as they act on the input."""
+        return self.weight[...] * (self.lr / math.sqrt(self.weight.shape[0]))
+
+    def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
+        """Applies the layer."""
+        return dense(x, self.matrix(), self.bias[...] * self.lr)
+
+
+class MappingNetwork(nnx.Module):
+    """The network from z (and a label) to w."""
+
+    def __init__(self, config: StyleGAN2Config, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.embed = Dense(config.c_dim, config.embed_dim, rngs=rngs) if config.c_dim else None
+        widths = (config.z_dim + config.embed_dim, *config.mapping_widths)
+        self.layers = nnx.List(
+            [Dense(i, o, rngs=rngs, lr=config.mapping_lr_multiplier) for i, o in pairwise(widths)]
+        )
+        self.w_avg = Buffer(jnp.zeros(config.w_dim)) if config.has_w_avg else None
+
+    def __call__(self, z: Float[Array, "n z"], label: Labels | None) -> Float[Array, "n w"]:
+        """Maps z, normalised, and the label's embedding, normalised by itself, to w."""
+        parts = [second_moment_norm(z)] if self.config.z_dim else []
+        if self.embed is not None:
+            weights = class_weights(label, z.shape[0], self.config.c_dim).astype(z.dtype)
+            parts.append(second_moment_norm(self.embed(weights)))
+        elif label is not None:
+            raise UserError("this generator is not conditional; give no label")
+        x = jnp.concatenate(parts, axis=1)
+        for layer in self.layers:
+            x = bias_act(layer(x), None, self.config.mapping_activation)
+        return x
+
+
+class StyledConv(nnx.Module):
+    """Modulated 3x3 convolution, noise, bias and activation."""
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, config: StyleGAN2Config, *, rngs: nnx.Rngs
+    ) -> None:
+        self.affine = Dense(config.w_dim, inputs, rngs=rngs, bias=1.0)
+        self.kernel = _normal(rngs, (3, 3, inputs, outputs))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        noisy = config.use_noise
+        self.noise = Buffer(jax.random.normal(rngs.params(), (size, size))) if noisy else None
+        self.noise_strength = nnx.Param(jnp.zeros(())) if noisy else None
+        self.config = config
+
+    def __call__(
+        self,
+        x: Float[Array, "n h w i"],
+        style: Float[Array, "n i"],
+        noise: Float[Array, "m h2 w2"] | None,
+        up: bool = False,
+        gain: float = 1.0,
+    ) -> Float[Array, "n h2 w2 o"]:
+        """Applies the layer; `up` doubles the resolution, `gain` scales output and clamp."""
+        taps = self.config.resample_filter if up else None
+        x = modulated_conv(x, self.kernel[...], style, up_taps=taps)
+        if noise is not None and self.noise_strength is not None:
+            x = x + (noise * self.noise_strength[...]).astype(x.dtype)[..., None]
+        return bias_act(x, self.bias[...], self.config.activation, gain, self.config.conv_clamp)
+
+
+class ToRGB(nnx.Module):
+    """Modulated 1x1 convolution to the image, without demodulation."""
+
+    def __init__(self, inputs: int, config: StyleGAN2Config, *, rngs: nnx.Rngs) -> None:
+        self.affine = Dense(config.w_dim, inputs, rngs=rngs, bias=1.0)
+        self.kernel = _normal(rngs, (1, 1, inputs, config.img_channels))
+        self.bias = nnx.Param(jnp.zeros(config.img_channels))
+        self.clamp = config.conv_clamp
+
+    def __call__(
+        self, x: Float[Array, "n h w i"], style: Float[Array, "n i"]
+    ) -> Float[Array, "n h w c"]:
+        """Returns the layer's part of the image."""
+        style = style / math.sqrt(style.shape[1])
+        x = modulated_conv(x, self.kernel[...], style, demodulate=False)
+        return bias_act(x, self.bias[...], "linear", clamp=self.clamp)
+
+
+class Block(nnx.Module):
+    """The layers of one resolution: up-sampling convolution, convolution, image."""
+
+    def __init__(self, config: StyleGAN2Config, index: int, *, rngs: nnx.Rngs) -> None:
+        inputs, outputs = (*config.channels[:1], *config.channels)[index : index + 2]
+        size, first = 4 << index, index == 0
+        self.config = config
+        self.index = index
+        self.conv0 = None if first else StyledConv(inputs, outputs, size, config, rngs=rngs)
+        self.conv1 = StyledConv(outputs, outputs, size, config, rngs=rngs)
+        self.torgb = ToRGB(outputs, config, rngs=rngs) if config.has_rgb(index) else None
+        resnet = config.architecture == "resnet" and not first
+        self.skip = _normal(rngs, (1, 1, inputs, outputs)) if resnet else None
+
+    def styles(self, codes: Float[Array, "n L d"]) -> dict[str, Array]:
+        """Returns each layer's style; a block's image shares its code with the next block."""
+        first = 2 * self.index - 1
+        layers = {"conv0": self.conv0, "conv1": self.conv1, "torgb": self.torgb}
+        return {
+            name: layer.affine(codes[:, first + i])
+            for i, (name, layer) in enumerate(layers.items())
+            if layer is not None
+        }
+
+    def __call__(
+        self, state: State, styles: Mapping[str, Array], noises: Sequence[Array | None]
+    ) -> State:
+        """Turns the features and the image of the block before into those of this one."""
+        before, image = state
+        gain = 1.0 if self.skip is None else math.sqrt(0.5)
+        x = before
+        if self.conv0 is not None:
+            x = self.conv0(before, styles["conv0"], noises[0], up=True)
+        x = self.conv1(x, styles["conv1"], noises[-1], gain=gain)
+        if self.skip is not None:
+            kernel = self.skip[...] * (gain / math.sqrt(before.shape[-1]))
+            x = x + upsample(conv(before, kernel, (0, 0)), self.config.resample_filter)
+        if image is not None:
+            image = upsample(image, self.config.image_filter)
+        if self.torgb is not None:
+            rgb = self.torgb(x, styles["torgb"])
+            image = rgb if image is None else image + rgb
+        return x, image
+
+
+class StyleGAN2(Generator):
+    """StyleGAN2's generator: mapping network, a code for each layer, synthesis in blocks.
+
+    Images are not bounded; the training data's range is [-1, 1].
+
+    Example:
+        >>> config = StyleGAN2Config((4, 4), z_dim=8, w_dim=8, mapping_widths=(8, 8))
+        >>> generator = StyleGAN2(config, rngs=nnx.Rngs(0))
+        >>> codes = generator.broadcast(generator.map(generator.sample_z(jax.random.key(0), 2)))
+        >>> generator.synthesize(generator.truncate(codes, 0.7)).shape
+        (2, 8, 8, 3)
+    """
+
+    family: ClassVar[str] = "stylegan2"
+
+    def __init__(self, config: StyleGAN2Config, *, rngs: nnx.Rngs) -> None:
+        self.config = config
+        self.mapping = MappingNetwork(config, rngs=rngs)
+        self.const = _normal(rngs, (4, 4, config.channels[0]))
+        self.blocks = nnx.List([Block(config, i, rngs=rngs) for i in range(len(config.channels))])
+
+    @property
+    def z_dim(self) -> int:
+        """Size of a latent vector z."""
+        return self.config.z_dim
+
+    @property
+    def num_layers(self) -> int:
+        """Number of codes: one for each convolution and one for the last image layer."""
+        return self.config.num_convs + 1
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        return self.config.resolution, self.config.resolution, self.config.img_channels
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 if the generator is not conditional."""
+        return self.config.c_dim
+
+    @property
+    def spaces(self) -> dict[str, tuple[int, int]]:
+        """Z, W (one code) and W+ (one for each layer)."""
+        width = self.config.w_dim
+        return {"z": (1, self.z_dim), "w": (1, width), "w+": (self.num_layers, width)}
+
+    @property
+    def code_mean(self) -> Float[Array, "l d"]:
+        """The mean of w over the training's samples."""
+        if self.mapping.w_avg is None:
+            raise UserError("this generator has no mean w, so its codes cannot be truncated")
+        return self.mapping.w_avg[...][None]
+
+    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
+        """Maps z (and a class) to w."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise UserError(f"z must have the shape [n, {self.z_dim}], got {list(z.shape)}")
+        return self.mapping(z, label)
+
+    def styles(self, codes: Float[Array, "n L d"]) -> tuple[dict[str, Array], ...]:
+        """Returns for each block the styles that its layers compute from the codes."""
+        self.check_codes(codes)
+        return tuple(block.styles(codes) for block in self.blocks)
+
+    def synthesize(
+        self,
+        codes: Float[Array, "n L d"],
+        noise: Noise = "const",
+        key: AnyKey | None = None,
+        label: Labels | None = None,
+    ) -> Float[Array, "n h w c"]:
+        """Renders images.
+
+        Args:
+            codes: one row for each layer (W+).
+            noise: "const" adds the stored maps, "none" nothing, "random" fresh ones from `key`;
+                or a sequence of maps, [r, r] or [n, r, r], one for each convolution.
+            key: for random noise: one key, or one for each sample.
+            label: has no effect here; StyleGAN2 reads the class in `map`.
+        """
+        styles = self.styles(codes)
+        noises = self._noise_maps(noise, key, codes.shape[0])
+        const = self.const[...].astype(codes.dtype)[None]
+        state: State = (jnp.broadcast_to(const, (codes.shape[0], *const.shape[1:])), None)
+        for i, block in enumerate(self.blocks):
+            state = block(state, styles[i], noises[max(0, 2 * i - 1) : 2 * i + 1])
+        return cast(Array, state[1])  # the last block always writes to the image
+
+    def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:
+        """Returns the style matrices of the convolutions; the last layer's is the image's."""
+        image = [block.torgb.affine for block in self.blocks if block.torgb is not None][-1]
+        readers = [*(layer.affine for layer in self._convs()), image]
+        return tuple(readers[i].matrix().T for i in self.select_layers(layers))
+
+    def _convs(self) -> list[StyledConv]:
+        """Returns the convolutions in the order of their codes."""
+        return [c for block in self.blocks for c in (block.conv0, block.conv1) if c is not None]
+
+    def _noise_maps(self, noise: Noise, key: AnyKey | None, n: int) -> list[Array | None]:
+        convs = self._convs()
+        sizes = [4 << ((i + 1) // 2) for i in range(len(convs))]
+        if isinstance(noise, str):
+            if noise not in ("const", "none", "random"):
+                raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
+            if noise == "none" or not self.config.use_noise:
+                return [None] * len(convs)
+            if noise == "const":
+                return [None if c.noise is None else c.noise[...][None] for c in convs]
+            if key is None:
+                raise UserError("random noise needs a key")
+            keys = per_sample(key, n)
+            return [
+                jax.vmap(lambda k, i=i, r=r: jax.random.normal(jax.random.fold_in(k, i), (r, r)))(
+                    keys
+                )
+                for i, r in enumerate(sizes)
+            ]
+        shapes = [m.shape for m in noise]
+        if len(noise) != len(convs) or any(
+            s not in ((r, r), (1, r, r), (n, r, r)) for s, r in zip(shapes, sizes, strict=False)
+        ):
+            raise UserError(
+                f"noise maps must be {len(convs)} arrays of sides {sizes}, got {shapes}"
+            )
+        return [m.reshape(-1, *m.shape[-2:]) for m in noise]

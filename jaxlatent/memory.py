@@ -1,0 +1,46 @@
+"""How many images fit into memory at once, read off the traced program."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.extend.core import Literal
+
+BUDGET = 1 << 30
+_MOST = 128
+
+
+def _bytes(values: Any) -> int:
+    return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in values)
+
+
+def _widest(jaxpr: Any) -> int:
+    """Bytes that the most demanding equation reads and writes."""
+    widest = 0
+    for equation in jaxpr.eqns:
+        inner = [p.jaxpr for p in equation.params.values() if hasattr(p, "jaxpr")]
+        if inner:
+            widest = max(widest, *(_widest(j) for j in inner))
+        else:
+            variables = [v for v in equation.invars if not isinstance(v, Literal)]
+            widest = max(widest, _bytes(variables) + _bytes(equation.outvars))
+    return widest
+
+
+def chunk_size(function: Callable[..., Any], *one: Any, total: int, budget: int = BUDGET) -> int:
+    """Returns how many samples `function` may take at once within `budget` bytes.
+
+    Args:
+        function: a batched function.
+        *one: its arguments for a batch of one, as arrays or shapes.
+        total: the number of samples there are.
+        budget: bytes of working memory.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> chunk_size(lambda x: x * 2, jnp.zeros((1, 1000)), total=50, budget=100_000)
+        12
+    """
+    widest = max(1, _widest(jax.make_jaxpr(function)(*one).jaxpr))
+    return max(1, min(total, _MOST, budget // widest))
