@@ -34,22 +34,21 @@ class _Stage:
 
 
 def _stages(arrays: Arrays) -> list[_Stage]:
-    """Groups the arrays by layer, in file order, and gives each batch norm to its convolution."""
+    """Groups the arrays by layer, in file order, and gives each batch norm to its convolution.
+
+    That is the one listed just before it, or, where all batch norms are listed after all
+    convolutions, the first one of its size that has none.
+    """
     groups: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         owner, _, leaf = key.rpartition(".")
         groups.setdefault(owner, {})[leaf] = array
     stages: list[_Stage] = []
-    previous = ""
+    norms: list[tuple[int, str, tuple[int, ...]]] = []  # convolutions before it, name, size
     for owner, leaves in groups.items():
         weight = leaves.get("weight")
         if "running_mean" in leaves:
-            size = leaves["running_mean"].shape
-            near = [s for s in stages[-1:] if previous == s.name]
-            free = near or [s for s in stages if s.norm is None and (s.outputs,) == size]
-            if not free:
-                raise ConversionError(f"batch norm {owner!r} follows no convolution of its size")
-            free[0].norm = owner
+            norms.append((len(stages), owner, leaves["running_mean"].shape))
         elif weight is not None and weight.ndim == 4:
             stages.append(_Stage(owner, weight, "bias" in leaves))
         else:
@@ -58,7 +57,13 @@ def _stages(arrays: Arrays) -> list[_Stage]:
                 f"{owner or 'the top level'!r} is neither a ConvTranspose2d nor a BatchNorm2d: "
                 f"it has {shapes}"
             )
-        previous = owner
+    listed_last = all(before == len(stages) for before, _, _ in norms)
+    for before, owner, size in norms:
+        near = stages if listed_last else stages[before - 1 : before]
+        free = [s for s in near if s.norm is None and (s.outputs,) == size]
+        if not free:
+            raise ConversionError(f"batch norm {owner!r} follows no convolution of its size")
+        free[0].norm = owner
     return stages
 
 

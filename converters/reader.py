@@ -25,6 +25,17 @@ _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 _LEGACY_PROTOCOL = 1001
 _MAX_DEPTH = 120
 _MAX_NESTED_STREAMS = 2
+_ZIP_ERRORS = (  # what the standard library raises on damaged archives
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    KeyError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -129,10 +140,9 @@ def _storage(identifier: Any) -> tuple[Storage, str, Any]:
 def _read_zip(data: bytes, budget: Budget) -> Any:
     try:
         return _read_records(zipfile.ZipFile(io.BytesIO(data)), budget)
-    except (
-        zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError,
-        RuntimeError, OverflowError, UnicodeError,
-    ) as error:  # fmt: skip
+    except CheckpointError:
+        raise
+    except _ZIP_ERRORS as error:
         raise CorruptCheckpointError(f"damaged or truncated zip archive: {error}") from None
 
 

@@ -139,7 +139,7 @@ def apply_rules(
             )
             continue
         with np.errstate(over="ignore"):  # an overflow becomes infinity, which is reported
-            found[rule.target] = np.array(array, np.float32)
+            found[rule.target] = np.array(array, np.float32, order="C")
         if not np.isfinite(found[rule.target]).all():
             problems["not finite (NaN or infinity)"].append(rule.source)
     report = "; ".join(f"{what}: {listed(names)}" for what, names in problems.items() if names)

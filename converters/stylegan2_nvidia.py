@@ -56,6 +56,7 @@ def _config(node: dict[str, Any], arrays: Arrays) -> StyleGAN2Config:
     try:
         layers = [name for name in mapping["_modules"] if name.startswith("fc")]
         first_layer, conv1 = _child(mapping, "fc0"), _child(synthesis, "b4", "conv1")
+        clamp = conv1["conv_clamp"]
         embed = arrays.get("mapping.embed.weight")
         embed_dim = 0 if embed is None else embed.shape[0]
         widths = tuple(arrays[f"mapping.fc{i}.weight"].shape[0] for i in range(len(layers)))
@@ -76,7 +77,7 @@ def _config(node: dict[str, Any], arrays: Arrays) -> StyleGAN2Config:
             architecture=_child(synthesis, "b4")["architecture"],
             resample_filter=taps(up_filter),
             image_filter=taps(arrays["synthesis.b4.resample_filter"]),
-            conv_clamp=conv1["conv_clamp"],
+            conv_clamp=None if clamp is None else float(clamp),
             use_noise="synthesis.b4.conv1.noise_const" in arrays,
             has_w_avg="mapping.w_avg" in arrays,
         )

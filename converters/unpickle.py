@@ -1,7 +1,7 @@
 """A pickle machine that cannot execute anything: it only builds inert values.
 
 A pickle is a program for a small stack machine. Python's own machine imports and calls whatever
-the program names; this one knows the opcodes of protocols 2 to 5 and looks every name up in a
+the program names; this one knows the opcodes of data and looks every name up in a
 fixed table of constructors (`converters.constructors`). There is no import, no call into a
 foreign object, no attribute assignment, and no opcode that could reach one. Sizes are checked
 against the bytes at hand before anything is allocated.
@@ -250,6 +250,12 @@ class PickleMachine:
         errors = "surrogatepass" if encoding == "utf-8" else "strict"
         self._push(str(self._take(length), encoding, errors))
 
+    def _line_number(self) -> None:
+        line = self._line().removesuffix("L")
+        if len(line) > _MAX_INT_BYTES:
+            raise ValueError
+        self._push({"00": False, "01": True}.get(line, int(line)))
+
     def _dictionary(self) -> None:
         items = self._pop_to_mark()
         self._push({})
@@ -294,6 +300,14 @@ _HANDLERS: dict[int, Callable[[PickleMachine], Any]] = {
     ord("B"): lambda m: m._push(m._take(m._number("<I"))),
     0x8E: lambda m: m._push(m._take(m._number("<Q"))),
     0x96: lambda m: m._push(m._take(m._number("<Q"))),
+    # protocol 0, one line an argument
+    ord("I"): lambda m: m._line_number(),
+    ord("L"): lambda m: m._line_number(),
+    ord("F"): lambda m: m._push(float(m._line())),
+    ord("S"): lambda m: m._push(m._line()[1:-1]),
+    ord("V"): lambda m: m._push(m._line()),
+    ord("p"): lambda m: m._put(int(m._line())),
+    ord("g"): lambda m: m._push(m._memo[int(m._line())]),
     # containers
     ord(")"): lambda m: m._push(()),
     ord("t"): lambda m: m._push(tuple(m._pop_to_mark())),

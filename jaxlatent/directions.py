@@ -226,13 +226,14 @@ class Directions:
         Raises:
             UserError: if the file cannot be written.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays = {n: np.ascontiguousarray(jax.device_get(getattr(self, n))) for n in _ARRAYS}
         fields = {n: getattr(self, n) for n in self.__dataclass_fields__ if n not in _ARRAYS}
         fields["parameters"] = dict(self.parameters)
         with atomic_file(path) as temporary:
-            save_file(arrays, temporary, {"format": _FORMAT, "directions": json.dumps(fields)})
+            metadata = {"format": _FORMAT, "directions": json.dumps(fields)}
+            temporary.write_bytes(save(arrays, metadata))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], space: str = "") -> "Directions":

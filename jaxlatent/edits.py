@@ -19,7 +19,7 @@ Mode = Literal["relative", "absolute"]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Moves:
-    """Edits compiled to arrays: `e` moves of a code of `L` rows; made by `moves`.
+    """Edits compiled to arrays: `e` moves of a code of `L` rows (for each of `b` codes, if mapped).
 
     Attributes:
         vectors: scaled by nothing, zero on the layers that stay.
@@ -29,11 +29,11 @@ class Moves:
         shared: 1 if every layer has a position of its own, 0 if the code has one over all.
     """
 
-    vectors: Float[Array, "e L d"]
-    offset: Float[Array, "e L"]
-    scale: Float[Array, " e"]
-    absolute: Float[Array, " e"]
-    shared: Float[Array, " e"]
+    vectors: Float[Array, "*b e L d"]
+    offset: Float[Array, "*b e L"]
+    scale: Float[Array, "*b e"]
+    absolute: Float[Array, "*b e"]
+    shared: Float[Array, "*b e"]
 
 
 def moves(

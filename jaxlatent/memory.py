@@ -40,7 +40,7 @@ def chunk_size(function: Callable[..., Any], *one: Any, total: int, budget: int 
     Example:
         >>> import jax.numpy as jnp
         >>> chunk_size(lambda x: x * 2, jnp.zeros((1, 1000)), total=50, budget=100_000)
-        12
+        8
     """
     widest = max(1, _widest(jax.make_jaxpr(function)(*one).jaxpr))
-    return max(1, min(total, _MOST, budget // widest))
+    return max(1, min(total, _MOST, 2 * budget // (3 * widest)))

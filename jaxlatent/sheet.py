@@ -109,7 +109,7 @@ def sweep_sheet(
     """Lays a sweep out: a row for each direction and sample, a column for each strength."""
     cells = rearrange(images, "n k s h w c -> (k n) s h w c")
     rows = [f"{d}, {s}" for d in direction_labels for s in sample_labels]
-    return contact_sheet(cells, rows, [f"{value:+.3g}" for value in strengths])
+    return contact_sheet(cells, rows, [f"{value:+.3g}" if value else "0" for value in strengths])
 
 
 def save_sheet(

@@ -185,11 +185,9 @@ def _sweep(
     i, j, t = index // (k * s), index // s % k, index % s
 
     def moved(codes: Array) -> Array:
-        def one(code: Array, steps: Moves, amount: Array) -> Array:
-            steps = jax.tree.map(lambda leaf: leaf[None], steps)
-            return move(code[None], steps, amount[None, None])[0]
-
-        return jax.vmap(one)(codes, jax.tree.map(lambda leaf: leaf[j], work.steps), work.amounts[t])
+        own = jax.tree.map(lambda leaf: leaf[j][:, None], work.steps)
+        one = jax.vmap(lambda code, step, amount: move(code[None], step, amount[None, None])[0])
+        return one(codes, own, work.amounts[t])
 
     generator, codes = work.generator, work.codes[i]
     if stage != "after":

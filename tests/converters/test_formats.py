@@ -1,0 +1,173 @@
+"""Formats are told apart by contents, configs follow from the file, odd files are explained."""
+
+import forge
+import numpy as np
+import pytest
+
+from converters import FORMATS, ConversionError, convert, detect
+from converters.stylegan2_nvidia import taps
+
+RANDOM = np.random.RandomState(0)
+
+
+def normal(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def dcgan(kernels=(4, 4, 4), names=("conv", "norm"), prefix="", biases=False):
+    widths = (*(6, 5, 4, 3, 2)[: len(kernels)], 3)
+    state = {}
+    for i, kernel in enumerate(kernels):
+        owner = f"{prefix}{names[0]}{i}"
+        state[f"{owner}.weight"] = normal(widths[i], widths[i + 1], kernel, kernel)
+        if biases:
+            state[f"{owner}.bias"] = normal(widths[i + 1])
+        if i < len(kernels) - 1:
+            owner = f"{prefix}{names[1]}{i}"
+            for leaf in ("weight", "bias", "running_mean", "running_var"):
+                state[f"{owner}.{leaf}"] = np.abs(normal(widths[i + 1])) + 0.5
+            state[f"{owner}.num_batches_tracked"] = np.array(7)
+    return state
+
+
+def write(tmp_path, state):
+    path = tmp_path / "model.pth"
+    path.write_bytes(forge.torch_zip(*forge.state_dict(state)))
+    return path
+
+
+def test_plain_stacks_under_any_names(tmp_path):
+    for prefix in ("", "module.", "net.layers."):
+        state = dcgan(prefix=prefix, biases=True)
+        generator = convert(write(tmp_path, state)).generator
+        assert generator.family == "dcgan"
+        assert generator.image_shape == (16, 16, 3)
+        assert generator.config.norms == (True, True, False)
+        assert generator.config.biases == (True, True, True)
+
+
+def test_batch_norms_listed_after_all_convolutions(tmp_path):
+    state = dcgan()
+    ordered = {k: v for k, v in state.items() if k.startswith("conv")}
+    ordered |= {k: v for k, v in state.items() if k.startswith("norm")}
+    generator = convert(write(tmp_path, ordered)).generator
+    np.testing.assert_array_equal(generator.layers[1].norm.scale[...], state["norm1.weight"])
+
+
+def test_a_convolution_may_lack_its_batch_norm(tmp_path):
+    state = {k: v for k, v in dcgan().items() if not k.startswith("norm0")}
+    assert convert(write(tmp_path, state)).generator.config.norms == (False, True, False)
+
+
+@pytest.mark.parametrize(("size", "padding"), [("16", 0), ("12", 2)])
+def test_last_layer_of_1x1_needs_the_image_size(tmp_path, size, padding):
+    path = write(tmp_path, dcgan((4, 4, 4, 1)))
+    with pytest.raises(ConversionError, match=r"image_size=16 .*image_size=12"):
+        convert(path)
+    generator = convert(path, options={"image_size": size}).generator
+    assert generator.image_shape == (int(size), int(size), 3)
+    assert generator.config.paddings[-1] == padding
+
+
+def test_odd_kernels_need_explicit_geometry(tmp_path):
+    path = write(tmp_path, dcgan((4, 5, 4)))
+    with pytest.raises(ConversionError, match=r"strides=\.\.\. and paddings"):
+        convert(path)
+    options = {"strides": "1,2,2", "paddings": "0,2,1", "output_paddings": "0,1,0"}
+    assert convert(path, options=options).generator.image_shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": "17"}, "image_size=17 does not fit"),
+        ({"image_size": "many"}, "option image_size=many"),
+        ({"depth": "3"}, "unknown option 'depth'"),
+        ({"strides": "1,2"}, "one number for each of 3 layers"),
+        ({"strides": "1,2,2"}, "both strides and paddings"),
+        ({"strides": "1,2,2", "paddings": "0,9,1"}, "check the paddings"),
+        ({"strides": "1,0,2", "paddings": "0,1,1"}, "at least 1"),
+        ({"activation": "sine"}, "activation must be one of"),
+    ],
+)
+def test_options_out_of_range(tmp_path, options, message):
+    with pytest.raises(ConversionError, match=message):
+        convert(write(tmp_path, dcgan()), options=options)
+
+
+def test_activations_are_options(tmp_path):
+    options = {"activation": "lrelu", "output_activation": "sigmoid", "norm_epsilon": "0.001"}
+    config = convert(write(tmp_path, dcgan()), options=options).generator.config
+    assert (config.activation, config.output_activation) == ("lrelu", "sigmoid")
+    assert config.norm_epsilon == 0.001
+
+
+def test_a_discriminator_is_named(tmp_path):
+    state = {f"conv{i}.weight": normal(i + 4, i + 3, 4, 4) for i in range(3)}
+    with pytest.raises(ConversionError, match="no known generator"):
+        convert(write(tmp_path, state))
+    with pytest.raises(ConversionError, match="this is a discriminator"):
+        convert(write(tmp_path, state), format="torch-dcgan")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"fc.weight": normal(3, 4)}, "neither a ConvTranspose2d nor a BatchNorm2d"),
+        (
+            {"a.weight": normal(3, 4, 4, 4), "b.weight": normal(5, 6, 4, 4)},
+            "a gives 4 .* b takes 5",
+        ),
+        ({"a.weight": normal(3, 4, 4, 4)}, "at least 2"),
+        ({"a.weight": normal(3, 4, 4, 4), "b.weight": normal(4, 6, 4, 3)}, "only square"),
+        ({"n.running_mean": normal(3), "n.running_var": normal(3)}, "follows no convolution"),
+    ],
+)
+def test_other_networks_are_refused_as_dcgan(tmp_path, state, message):
+    with pytest.raises(ConversionError, match=message):
+        convert(write(tmp_path, state), format="torch-dcgan")
+
+
+@pytest.mark.parametrize("name", ["nvidia-stylegan2", "rosinality-stylegan2"])
+def test_the_wrong_format_is_refused(tmp_path, name):
+    with pytest.raises(ConversionError, match=r"no (StyleGAN2|state dict)"):
+        convert(write(tmp_path, dcgan()), format=name)
+
+
+def test_an_unknown_format_lists_those_known(tmp_path):
+    with pytest.raises(ConversionError, match=", ".join(FORMATS)):
+        convert(write(tmp_path, dcgan()), format="stylegan9")
+
+
+@pytest.mark.parametrize("tree", [None, [], {}, "text", {"a": {"b": 1}}, {"a": np.ones(3)}])
+def test_trees_without_a_generator(tree):
+    with pytest.raises(ConversionError, match="formats read"):
+        detect(tree)
+
+
+def test_nan_weights_are_named(tmp_path):
+    state = dcgan()
+    state["conv1.weight"][0, 0, 0, 0] = np.nan
+    with pytest.raises(ConversionError, match=r"not finite \(NaN or infinity\): conv1.weight"):
+        convert(write(tmp_path, state))
+
+
+def test_taps():
+    assert taps(np.array([1.0, 2, 1])) == (0.25, 0.5, 0.25)
+    np.testing.assert_allclose(
+        taps(4 * np.outer([1, 4, 2, 1], [1, 4, 2, 1])), [1 / 8, 0.5, 0.25, 1 / 8]
+    )
+    with pytest.raises(ConversionError, match="1-D taps"):
+        taps(np.eye(4))
+    with pytest.raises(ConversionError, match="1-D taps"):
+        taps(np.zeros((4, 4)))
+
+
+def test_nested_modules_without_end_are_refused(tmp_path):
+    from converters.formats import module_arrays
+
+    node: dict = {"_parameters": {"w": np.ones(1)}}
+    for _ in range(100):
+        node = {"_modules": {"a": node, "b": node}}
+    with pytest.raises(ConversionError, match="too"):
+        module_arrays(node)

@@ -1,0 +1,155 @@
+"""What every generator must do; a new family joins with one line in the table."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
+
+from jaxlatent import UserError
+
+CONFIGS = {
+    "dcgan": DCGAN_CONFIG,
+    "dcgan sigmoid": dataclasses.replace(DCGAN_CONFIG, output_activation="sigmoid"),
+    "stylegan2": STYLEGAN2_CONFIG,
+    "stylegan2 resnet, classes, clamp": dataclasses.replace(
+        STYLEGAN2_CONFIG, architecture="resnet", c_dim=3, embed_dim=4, conv_clamp=2.0
+    ),
+    "stylegan2 orig, silent, gray": dataclasses.replace(
+        STYLEGAN2_CONFIG, architecture="orig", use_noise=False, img_channels=1
+    ),
+}
+N = 3
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def generator(request):
+    return filled(CONFIGS[request.param])
+
+
+@pytest.fixture(scope="module")
+def label(generator):
+    return jnp.arange(N) % generator.num_classes if generator.num_classes else None
+
+
+@pytest.fixture(scope="module")
+def codes(generator, label):
+    z = generator.sample_z(jax.random.key(0), N)
+    return generator.broadcast(generator.map(z, label))
+
+
+@jax.jit
+def synthesize(generator, codes):
+    return generator.synthesize(codes)
+
+
+def test_shapes(generator, codes):
+    assert codes.shape == (N, generator.num_layers, generator.code_dim)
+    assert synthesize(generator, codes).shape == (N, *generator.image_shape)
+    for layers, width in generator.spaces.values():
+        assert layers in (1, generator.num_layers)
+        assert width in (generator.z_dim, generator.code_dim)
+    assert hash(generator.config) == hash(dataclasses.replace(generator.config))
+
+
+def test_jit_equals_eager(generator, codes):
+    np.testing.assert_allclose(
+        synthesize(generator, codes), generator.synthesize(codes), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_sample_does_not_depend_on_its_batch(generator, codes):
+    whole = synthesize(generator, codes)
+    for i in range(N):
+        alone = synthesize(generator, codes[i : i + 1])[0]
+        np.testing.assert_allclose(alone, whole[i], rtol=1e-4, atol=1e-4)
+
+
+def test_vmap(generator, codes):
+    single = jax.vmap(lambda g, c: g.synthesize(c[None])[0], (None, 0))
+    np.testing.assert_allclose(
+        jax.jit(single)(generator, codes), synthesize(generator, codes), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_gradients_by_codes_and_by_parameters(generator, codes):
+    def loss(generator, codes):
+        return jnp.mean(jnp.square(generator.synthesize(codes)))
+
+    by_codes = jax.jit(jax.grad(loss, argnums=1))(generator, codes)
+    assert jnp.isfinite(by_codes).all()
+    assert (jnp.abs(by_codes).sum(axis=(0, 2)) > 0).all(), "every layer's code matters"
+    step = 1e-2 * by_codes / jnp.linalg.norm(by_codes)
+    slope = (loss(generator, codes + step) - loss(generator, codes - step)) / 2
+    np.testing.assert_allclose(slope, jnp.vdot(by_codes, step), rtol=0.05)
+    by_weights = jax.jit(jax.grad(loss))(generator, codes)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(by_weights))
+
+
+def test_bfloat16_codes_compute_in_bfloat16(generator, codes):
+    images = jax.jit(lambda g, c: g.synthesize(c))(generator, codes.astype(jnp.bfloat16))
+    assert images.dtype == jnp.bfloat16
+    exact = synthesize(generator, codes)
+    difference = jnp.abs(images.astype(jnp.float32) - exact)
+    assert float(jnp.mean(difference)) < 0.1 * float(jnp.std(exact))
+
+
+def test_weights_are_arguments_not_constants(generator, codes):
+    text = jax.jit(lambda g, c: g.synthesize(c)).lower(generator, codes).as_text()
+    assert len(text) < 200_000
+    assert "feature_group_count = 1" in text
+    assert text.count("feature_group_count =") == text.count("feature_group_count = 1")
+
+
+def test_truncation_moves_towards_the_mean(generator, codes):
+    mean = jnp.broadcast_to(generator.code_mean[None], codes.shape)
+    np.testing.assert_allclose(generator.truncate(codes, 0.0), mean, atol=1e-6)
+    np.testing.assert_allclose(generator.truncate(codes, 1.0), codes, atol=1e-5)
+    cut = generator.truncate(codes, 0.5, cutoff=1)
+    np.testing.assert_allclose(cut[:, 0], (codes + mean)[:, 0] / 2, atol=1e-5)
+    np.testing.assert_array_equal(cut[:, 1:], codes[:, 1:])
+
+
+def test_samples_depend_on_seed_and_index_only(generator):
+    key = jax.random.key(5)
+    many = generator.sample_z(key, 7)
+    np.testing.assert_array_equal(generator.sample_z(key, 3), many[:3])
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(2, 5))
+    np.testing.assert_array_equal(generator.sample_z(keys, 3), many[2:5])
+    np.testing.assert_array_equal(generator.sample_z(jax.random.PRNGKey(5), 7), many)
+    assert abs(float(jnp.std(generator.sample_z(key, 2000))) - 1) < 0.05
+
+
+def test_affines_have_the_width_of_a_code(generator):
+    matrices = generator.affines()
+    assert len(matrices) == generator.num_layers
+    assert all(a.shape[1] == generator.code_dim for a in matrices)
+    last = generator.affines([generator.num_layers - 1])
+    np.testing.assert_array_equal(last[0], matrices[-1])
+
+
+@pytest.mark.usefixtures("lenient")
+def test_mistakes_are_told(generator, codes):
+    n, layers, width = codes.shape
+    with pytest.raises(UserError, match=rf"\[n, {layers}, {width}\]"):
+        generator.synthesize(codes[:, 0])
+    with pytest.raises(UserError, match=rf"\[n, {width}\]"):
+        generator.broadcast(codes)
+    with pytest.raises(UserError, match=rf"\[n, {generator.z_dim}\]"):
+        generator.map(jnp.zeros((n, generator.z_dim + 1)))
+    with pytest.raises(UserError, match="cutoff must be in"):
+        generator.truncate(codes, 0.5, cutoff=layers + 1)
+    with pytest.raises(UserError, match="layers must be in"):
+        generator.affines([layers])
+    with pytest.raises(UserError, match="layers must be in"):
+        generator.affines([])
+    with pytest.raises(UserError, match="must not be negative"):
+        generator.sample_z(jax.random.key(0), -1)
+    with pytest.raises(UserError, match="one key, or one for each"):
+        generator.sample_z(jax.random.split(jax.random.key(0), 4), 3)
+    z = generator.sample_z(jax.random.key(0), n)
+    if not generator.num_classes:
+        with pytest.raises(UserError, match="not conditional"):
+            generator.map(z, jnp.zeros(n, jnp.int32))

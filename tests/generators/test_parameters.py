@@ -1,0 +1,61 @@
+"""Parameters get in and out by name, strictly."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import DCGAN_CONFIG
+from flax import nnx
+
+from jaxlatent import UserError
+from jaxlatent.generators import (
+    DCGAN,
+    build,
+    fingerprint,
+    parameter_shapes,
+    parameters,
+)
+
+
+def test_out_and_in_again(dcgan):
+    arrays = parameters(dcgan)
+    assert {k: v.shape for k, v in arrays.items()} == parameter_shapes(DCGAN_CONFIG)
+    again = build(DCGAN_CONFIG, {k: np.asarray(v) for k, v in arrays.items()})
+    assert fingerprint(again) == fingerprint(dcgan)
+
+
+def test_every_mismatch_is_in_one_error(dcgan):
+    arrays = {k: np.asarray(v) for k, v in parameters(dcgan).items()}
+    arrays["extra"] = np.ones(1, np.float32)
+    arrays["layers/0/kernel"] = np.ones((1, 2), np.float32)
+    arrays["layers/1/bias"] = arrays["layers/1/bias"].astype(np.int32)
+    del arrays["layers/2/bias"]
+    with pytest.raises(UserError) as caught:
+        build(DCGAN_CONFIG, arrays)
+    for part in (
+        "layers/2/bias is missing",
+        "extra is unexpected",
+        "layers/0/kernel is [1, 2] instead of [4, 4, 6, 5]",
+        "layers/1/bias is not of a floating type",
+    ):
+        assert part in str(caught.value)
+
+
+def test_unknown_configs_are_refused():
+    with pytest.raises(UserError, match="no generator family has a dict"):
+        build({}, {})
+
+
+def test_the_fingerprint_follows_the_weights(dcgan):
+    before = fingerprint(dcgan)
+    arrays = {k: np.asarray(v) for k, v in parameters(dcgan).items()}
+    arrays["layers/0/kernel"] = arrays["layers/0/kernel"] + 1e-6
+    assert fingerprint(build(DCGAN_CONFIG, arrays)) != before
+    assert fingerprint(dcgan) == before
+    assert len(before) == 16
+
+
+def test_fresh_generators_can_be_initialised():
+    generator = DCGAN(DCGAN_CONFIG, rngs=nnx.Rngs(0))
+    images = generator.synthesize(jnp.ones((1, 1, 6)))
+    assert images.shape == (1, 16, 16, 3)
+    assert float(jnp.abs(images).max()) <= 1

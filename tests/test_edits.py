@@ -1,0 +1,132 @@
+"""Edits move codes exactly as far as they say, along several directions and layers at once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxlatent import Directions, UserError, edit
+from jaxlatent.edits import move, moves
+
+RANDOM = np.random.RandomState(0)
+N, L, D = 4, 6, 7
+
+
+def orthonormal(k, size):
+    return np.linalg.qr(RANDOM.standard_normal((size, k)))[0].T.astype(np.float32)
+
+
+@pytest.fixture
+def codes():
+    return jnp.asarray(RANDOM.standard_normal((N, L, D)), jnp.float32)
+
+
+@pytest.fixture
+def shared():
+    """Two directions that are the same for all layers, with units, centre and intercept."""
+    return Directions.of(
+        orthonormal(2, D)[:, None],
+        space="w",
+        scale=np.array([2.0, 0.5], np.float32),
+        mean=RANDOM.standard_normal((1, D)).astype(np.float32),
+        intercept=np.array([0.3, -0.2], np.float32),
+    )
+
+
+def test_relative_edits_add_up(stylegan2, codes, shared):
+    moved = edit(stylegan2, codes, shared, [3.0, -1.0])
+    expected = codes + 6.0 * shared.vectors[0][None] - 0.5 * shared.vectors[1][None]
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+
+
+def test_each_sample_may_have_its_own_amount(stylegan2, codes, shared):
+    amounts = jnp.asarray(RANDOM.standard_normal((N, 2)), jnp.float32)
+    moved = edit(stylegan2, codes, shared, amounts)
+    for i in range(N):
+        alone = edit(stylegan2, codes[i : i + 1], shared, amounts[i])
+        np.testing.assert_allclose(moved[i], alone[0], atol=1e-5)
+
+
+def test_only_the_chosen_layers_move(stylegan2, codes, shared):
+    moved = edit(stylegan2, codes, shared, [1.0, 1.0], layers=[1, 4])
+    still = [0, 2, 3, 5]
+    np.testing.assert_array_equal(moved[:, still], codes[:, still])
+    assert (np.abs(moved - codes)[:, [1, 4]].max(axis=2) > 0.1).all()
+
+
+def test_directions_bring_their_layers(stylegan2, codes, shared):
+    bound = shared.bind(stylegan2, [2])
+    np.testing.assert_allclose(
+        edit(stylegan2, codes, bound, [1.0, 0.0]),
+        edit(stylegan2, codes, shared, [1.0, 0.0], layers=[2]),
+    )
+
+
+def position(codes, directions):
+    """The position of each layer, from its definition."""
+    along = np.einsum("nld,kd->nkl", codes - directions.mean[None], directions.vectors[:, 0])
+    return (along + directions.intercept[None, :, None]) / directions.scale[None, :, None]
+
+
+def test_absolute_edits_reach_their_position(stylegan2, codes, shared):
+    moved = edit(stylegan2, codes, shared, [1.5, -0.5], mode="absolute")
+    reached = position(np.asarray(moved), shared)
+    np.testing.assert_allclose(reached[:, 0], 1.5, atol=1e-4)
+    np.testing.assert_allclose(reached[:, 1], -0.5, atol=1e-4)
+    again = edit(stylegan2, moved, shared, [1.5, -0.5], mode="absolute")
+    np.testing.assert_allclose(again, moved, atol=1e-4)
+    rest = orthonormal(D, D)
+    complement = rest - rest @ shared.vectors[:, 0].T @ shared.vectors[:, 0]
+    np.testing.assert_allclose(moved @ complement.T, codes @ complement.T, atol=1e-4)
+
+
+def test_absolute_edits_on_some_layers(stylegan2, codes, shared):
+    moved = edit(stylegan2, codes, shared, [1.5, -0.5], layers=[0, 3], mode="absolute")
+    np.testing.assert_allclose(position(np.asarray(moved), shared)[:, 0, [0, 3]], 1.5, atol=1e-4)
+    np.testing.assert_array_equal(moved[:, [1, 2, 4, 5]], codes[:, [1, 2, 4, 5]])
+
+
+def test_a_direction_with_a_row_for_each_layer_has_one_position(stylegan2, codes):
+    vector = orthonormal(1, L * D).reshape(1, L, D)
+    directions = Directions.of(
+        vector, space="w+", intercept=np.array([0.7], np.float32), scale=np.array([2.0], np.float32)
+    )
+    moved = edit(stylegan2, codes, directions, [4.0], mode="absolute")
+    reached = (np.einsum("nld,ld->n", moved, vector[0]) + 0.7) / 2
+    np.testing.assert_allclose(reached, 4.0, atol=1e-4)
+    part = edit(stylegan2, codes, directions, [4.0], layers=[1, 2], mode="absolute")
+    reached = (np.einsum("nld,ld->n", part[:, 1:3], vector[0, 1:3]) + 0.7) / 2
+    np.testing.assert_allclose(reached, 4.0, atol=1e-4)
+
+
+def test_interfacegan_convention(dcgan):
+    """A boundary's normal moves z to a signed distance: z + (t - z.n) n."""
+    z = jnp.asarray(RANDOM.standard_normal((N, 6)), jnp.float32)
+    normal = orthonormal(1, 6)
+    moved = edit(dcgan, z[:, None], Directions.of(normal[:, None]), [3.0], mode="absolute")[:, 0]
+    np.testing.assert_allclose(moved, z + (3.0 - z @ normal[0])[:, None] * normal, atol=1e-5)
+
+
+def test_moves_are_a_pytree(stylegan2, codes, shared):
+    steps = moves(stylegan2, shared)
+    amounts = jnp.ones((N, 2))
+    np.testing.assert_allclose(
+        jax.jit(move)(codes, steps, amounts), move(codes, steps, amounts), atol=1e-5
+    )
+    gradient = jax.grad(lambda a: move(codes, steps, a).sum())(amounts)
+    assert gradient.shape == (N, 2)
+
+
+@pytest.mark.usefixtures("lenient")
+def test_mistakes(stylegan2, codes, shared):
+    with pytest.raises(UserError, match="mode must be relative or absolute"):
+        edit(stylegan2, codes, shared, [1.0, 1.0], mode="sideways")
+    with pytest.raises(UserError, match="2 amounts are needed"):
+        edit(stylegan2, codes, shared, [1.0])
+    with pytest.raises(UserError, match=r"codes must be \[n, 6, 7\]"):
+        edit(stylegan2, codes[:, :1], shared, [1.0, 1.0])
+    with pytest.raises(UserError, match="layers must be in 0 to 5"):
+        edit(stylegan2, codes, shared, [1.0, 1.0], layers=[6])
+    in_z = Directions.of(orthonormal(1, 6)[:, None], space="z")
+    with pytest.raises(UserError, match="give no layers"):
+        moves(stylegan2, in_z, layers=[0])
