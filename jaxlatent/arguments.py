@@ -59,7 +59,10 @@ def strengths(text: str) -> list[float]:
             first, last, count = text.split(":")
             if not 1 <= int(count) <= 1000:
                 raise ValueError
-            values = [float(v) for v in np.linspace(float(first), float(last), int(count))]
+            ends = float(first), float(last)
+            if not np.isfinite(ends).all():
+                raise ValueError
+            values = [float(v) for v in np.linspace(*ends, int(count))]
         else:
             values = [float(part) for part in text.split(",")]
     except ValueError:

@@ -359,11 +359,13 @@ def _one_line(error: object) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status: 0, or 2 for a user's mistake."""
-    warnings.showwarning = lambda message, *_, **__: click.echo(
-        f"jaxlatent: warning: {_one_line(message)}", err=True
-    )
     try:
-        cli.main(arguments, prog_name="jaxlatent", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: click.echo(
+                f"jaxlatent: warning: {_one_line(message)}", err=True
+            )
+            warnings.simplefilter("always", UserWarning)
+            cli.main(arguments, prog_name="jaxlatent", standalone_mode=False)
     except click.ClickException as error:
         message = error.format_message()
     except (UserError, OSError) as error:

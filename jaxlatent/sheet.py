@@ -104,7 +104,7 @@ def sweep_sheet(
     images: Float[np.ndarray, "n k s h w c"],
     sample_labels: Sequence[str],
     direction_labels: Sequence[str],
-    strengths: Sequence[float],
+    strengths: Sequence[float] | Float[np.ndarray, " s"],
 ) -> Image.Image:
     """Lays a sweep out: a row for each direction and sample, a column for each strength."""
     cells = rearrange(images, "n k s h w c -> (k n) s h w c")
@@ -117,7 +117,7 @@ def save_sheet(
     path: str | os.PathLike[str],
     sample_labels: Sequence[str] = (),
     direction_labels: Sequence[str] = (),
-    strengths: Sequence[float] = (),
+    strengths: Sequence[float] | Float[np.ndarray, " s"] = (),
 ) -> None:
     """Writes what `sweep` returned as a labelled contact sheet.
 
@@ -137,5 +137,5 @@ def save_sheet(
             images,
             sample_labels or [f"sample {i}" for i in range(n)],
             direction_labels or [f"direction {i}" for i in range(k)],
-            strengths if len(strengths) else range(s),
+            strengths if len(strengths) else np.arange(float(s)),
         ).save(temporary, format="PNG")

@@ -15,7 +15,7 @@ from jaxlatent.edits import Mode, Moves, move, moves
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
 from jaxlatent.keys import AnyKey, per_sample
-from jaxlatent.memory import BUDGET, chunk_size
+from jaxlatent.memory import chunk_size
 
 Progress = Callable[[int, int], None]
 
@@ -27,7 +27,7 @@ def render(
     noise: Noise = "const",
     key: AnyKey | None = None,
     label: Labels | None = None,
-    budget: int = BUDGET,
+    budget: int | None = None,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "n h w c"]:
     """Renders any number of codes, a chunk at a time, into one array in host memory.
@@ -38,7 +38,7 @@ def render(
         noise: see `Generator.synthesize`; maps must be the same for all samples.
         key: for random noise; each sample has its own, whatever the chunks.
         label: classes, if the synthesis reads them.
-        budget: bytes of working memory, which set the chunk.
+        budget: bytes of working memory, which set the chunk; `None` for the backend's default.
         progress: called with the images done and their number.
 
     Returns:
@@ -73,7 +73,7 @@ def sweep(
     noise: Noise = "const",
     key: AnyKey | None = None,
     label: Labels | None = None,
-    budget: int = BUDGET,
+    budget: int | None = None,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "n k s h w c"]:
     """Renders every code moved along every direction by every strength.
@@ -92,7 +92,8 @@ def sweep(
         noise: see `Generator.synthesize`; a sample keeps its noise along the whole sweep.
         key: for random noise.
         label: classes of a conditional generator, one for each code.
-        budget: bytes of working memory, which set the chunk; results do not depend on it.
+        budget: bytes of working memory, which set the chunk; results do not depend on it. `None`
+            for the default of the backend.
         progress: called with the images done and their number.
 
     Returns:
@@ -107,7 +108,7 @@ def sweep(
         >>> config = DCGANConfig(2, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
         >>> generator = DCGAN(config, rngs=nnx.Rngs(0))
         >>> directions = Directions.of(jnp.eye(2)[:, None])
-        >>> sweep(generator, jnp.zeros((5, 1, 2)), directions, [-1, 0, 1]).shape
+        >>> sweep(generator, jnp.zeros((5, 1, 2)), directions, [-1.0, 0.0, 1.0]).shape
         (5, 2, 3, 4, 4, 3)
     """
     steps = moves(generator, directions, layers, mode)
@@ -205,7 +206,7 @@ def _in_chunks(
     program: Callable[..., Array],
     work: _Work,
     total: int,
-    budget: int,
+    budget: int | None,
     progress: Progress | None,
     **static: Any,
 ) -> np.ndarray:

@@ -161,8 +161,8 @@ def test_bare_boundaries(tmp_path, shape, expected):
         (np.zeros(7), "zero vector"),
         (np.array([1.0, np.nan]), "not finite"),
         (np.ones((2, 2, 2, 2)), "was expected"),
-        (np.array(["a"]), "no .npy array of numbers"),
-        (np.array([{"boundary": 1}], object), "no .npy array of numbers"),
+        (np.array(["a"]), r"no \.npy array of numbers"),
+        (np.array([{"boundary": 1}], object), r"no \.npy array of numbers"),
         (np.zeros((0, 7)), "empty"),
     ],
 )

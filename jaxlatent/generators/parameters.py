@@ -43,7 +43,9 @@ def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
     return {_name(path): variable.shape for path, variable in state}
 
 
-def build(config: Any, arrays: Mapping[str, np.ndarray], origin: Origin | None = None) -> Generator:
+def build(
+    config: Any, arrays: Mapping[str, np.ndarray | jax.Array], origin: Origin | None = None
+) -> Generator:
     """Returns the generator of `config` with the given parameters; none is initialised.
 
     Args:

@@ -251,11 +251,11 @@ class StyleGAN2(Generator):
     Images are not bounded; the training data's range is [-1, 1].
 
     Example:
-        >>> config = StyleGAN2Config((4, 4), z_dim=8, w_dim=8, mapping_widths=(8, 8))
+        >>> config = StyleGAN2Config((4,), z_dim=8, w_dim=8, mapping_widths=(8,))
         >>> generator = StyleGAN2(config, rngs=nnx.Rngs(0))
         >>> codes = generator.broadcast(generator.map(generator.sample_z(jax.random.key(0), 2)))
         >>> generator.synthesize(generator.truncate(codes, 0.7)).shape
-        (2, 8, 8, 3)
+        (2, 4, 4, 3)
     """
 
     family: ClassVar[str] = "stylegan2"

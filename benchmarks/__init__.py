@@ -1,0 +1,1 @@
+"""Benchmarks: speed beside quality, in alternating pairs within one process."""

@@ -1,0 +1,138 @@
+"""Bundles hold everything, are whole or absent, and say what is wrong with a damaged one."""
+
+import dataclasses
+import json
+import shutil
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import STYLEGAN2_CONFIG, filled
+from goldens import OWN
+
+import jaxlatent
+from jaxlatent import UserError
+from jaxlatent.bundle import CONFIG_FILE
+from jaxlatent.generators import Origin, fingerprint, parameters
+
+CHECKPOINT = OWN / "dcgan_cifar32_gray" / "netG_epoch_299.pth"
+
+
+@pytest.fixture
+def bundle(tmp_path, dcgan):
+    jaxlatent.save(dcgan, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_everything_survives(tmp_path):
+    config = dataclasses.replace(
+        STYLEGAN2_CONFIG, conv_clamp=1.5, architecture="resnet", c_dim=2, embed_dim=3
+    )
+    generator = filled(config)
+    generator.origin = Origin("some-format", "file.pkl", "ab" * 32, "some licence")
+    jaxlatent.save(generator, tmp_path / "model")
+    again = jaxlatent.load(tmp_path / "model")
+    assert again.config == config
+    assert again.origin == generator.origin
+    assert fingerprint(again) == fingerprint(generator)
+    for name, array in parameters(generator).items():
+        np.testing.assert_array_equal(parameters(again)[name], array)
+
+
+def test_the_config_is_readable(bundle, dcgan):
+    description = json.loads((bundle / CONFIG_FILE).read_text())
+    assert description["family"] == "dcgan"
+    assert description["fingerprint"] == fingerprint(dcgan)
+    assert description["config"]["kernels"] == [4, 4, 4]
+
+
+def test_half_precision_parameters_survive(tmp_path, dcgan):
+    from jaxlatent.generators import build
+
+    half = {k: jnp.asarray(v, jnp.bfloat16) for k, v in parameters(dcgan).items()}
+    jaxlatent.save(build(dcgan.config, half), tmp_path / "model")
+    again = parameters(jaxlatent.load(tmp_path / "model"))
+    assert all(v.dtype == jnp.bfloat16 for v in again.values())
+    np.testing.assert_array_equal(again["layers/0/kernel"], half["layers/0/kernel"])
+
+
+def test_an_earlier_bundle_is_replaced_and_nothing_is_left_over(bundle):
+    generator = filled(STYLEGAN2_CONFIG)
+    jaxlatent.save(generator, bundle)
+    assert jaxlatent.load(bundle).family == "stylegan2"
+    assert [p.name for p in bundle.parent.iterdir()] == ["model"]
+
+
+def test_other_folders_are_not_overwritten(tmp_path, dcgan):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(UserError, match="not an earlier result"):
+        jaxlatent.save(dcgan, tmp_path / "thesis")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="not an earlier result"):
+        jaxlatent.save(dcgan, tmp_path / "file")
+    with pytest.raises(UserError, match="there is no folder"):
+        jaxlatent.save(dcgan, tmp_path / "none" / "model")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "thesis"]
+
+
+def test_a_config_of_other_sizes_is_refused(bundle):
+    config = json.loads((bundle / CONFIG_FILE).read_text())["config"]
+    rewrite(bundle, config=config | {"z_dim": 5})
+    with pytest.raises(UserError, match="not those of its config"):
+        jaxlatent.load(bundle)
+
+
+def rewrite(bundle, **changes):
+    description = json.loads((bundle / CONFIG_FILE).read_text())
+    (bundle / CONFIG_FILE).write_text(json.dumps(description | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 99}, "version 99"),
+        ({"format": "other"}, "format 'other'"),
+        ({"family": "vae"}, "holds a 'vae'"),
+        ({"config": {"z_dim": 3}}, "is damaged"),
+        ({"config": {"nonsense": 3}}, "is damaged"),
+        ({"dtypes": {}}, "is damaged"),
+        ({"files": {}}, "are damaged"),
+    ],
+)
+def test_changed_descriptions_are_refused(bundle, changes, message):
+    rewrite(bundle, **changes)
+    with pytest.raises(UserError, match=message):
+        jaxlatent.load(bundle)
+
+
+def test_damaged_bundles_are_refused(bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="not a model bundle"):
+        jaxlatent.load(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        jaxlatent.load(tmp_path / "none")
+    files = sorted(p for p in (bundle / "parameters").rglob("*") if p.is_file())
+    for file in files:
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]) if whole else b"x")
+        with pytest.raises(UserError, match=file.name):
+            jaxlatent.load(bundle)
+        file.unlink()
+        with pytest.raises(UserError, match=file.name):
+            jaxlatent.load(bundle)
+        file.write_bytes(whole)
+    assert jaxlatent.load(bundle).family == "dcgan"
+    shutil.rmtree(bundle / "parameters")
+    with pytest.raises(UserError, match="are damaged"):
+        jaxlatent.load(bundle)
+    (bundle / CONFIG_FILE).write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        jaxlatent.load(bundle)
+
+
+def test_checkpoint_files_load_directly(bundle):
+    generator = jaxlatent.load(CHECKPOINT, options={"image_size": "32"})
+    assert generator.origin.file == CHECKPOINT.name
+    with pytest.raises(UserError, match="for checkpoint files"):
+        jaxlatent.load(bundle, format="torch-dcgan")

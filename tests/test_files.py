@@ -1,0 +1,74 @@
+"""Outputs appear whole or not at all."""
+
+import numpy as np
+import pytest
+
+from jaxlatent import UserError
+from jaxlatent.files import atomic_file, atomic_folder, read_npy
+
+
+class Interrupted(BaseException):
+    pass
+
+
+def interrupt(file):
+    file.write_text("half")
+    raise Interrupted
+
+
+def test_an_interrupted_file_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(Interrupted), atomic_file(path) as temporary:
+        interrupt(temporary)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    with atomic_file(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_an_interrupted_folder_leaves_the_old_one(tmp_path):
+    path = tmp_path / "model"
+    with atomic_folder(path, "mark") as temporary:
+        (temporary / "mark").write_text("old")
+    with pytest.raises(Interrupted), atomic_folder(path, "mark") as temporary:
+        interrupt(temporary / "mark")
+    assert (path / "mark").read_text() == "old"
+    with atomic_folder(path, "mark") as temporary:
+        (temporary / "mark").write_text("new")
+    assert (path / "mark").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_empty_folder_may_be_filled(tmp_path):
+    (tmp_path / "model").mkdir()
+    with atomic_folder(tmp_path / "model", "mark") as temporary:
+        (temporary / "mark").touch()
+    assert (tmp_path / "model" / "mark").is_file()
+
+
+@pytest.mark.parametrize("writer", [atomic_file, lambda p: atomic_folder(p, "mark")])
+def test_places_that_cannot_be_written_are_found_first(tmp_path, writer):
+    (tmp_path / "file").touch()
+    for place in ("none/a", "file/a", "../../../../../../../proc/a"):
+        with pytest.raises(UserError, match="cannot write"), writer(tmp_path / place):
+            pytest.fail("the block must not run")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(UserError, match="it is a folder"), atomic_file(tmp_path):
+        pytest.fail("the block must not run")
+
+
+def test_read_npy(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), [0, 1, 2])
+    with pytest.raises(UserError, match="no such file"):
+        read_npy(tmp_path / "b.npy")
+    (tmp_path / "b.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-4])
+    with pytest.raises(UserError, match=r"no \.npy array"):
+        read_npy(tmp_path / "b.npy")
+    np.savez(tmp_path / "c.npz", a=np.ones(3))
+    with pytest.raises(UserError, match=r"no \.npy array"):
+        read_npy(tmp_path / "c.npz")

@@ -1,0 +1,48 @@
+"""The README's code and the examples run as they stand."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from goldens import OWN
+from PIL import Image
+
+import jaxlatent
+from jaxlatent import UserError, demo
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_readmes_python_blocks(tmp_path, monkeypatch):
+    try:
+        checkpoint = demo.find_checkpoint()
+    except UserError:
+        pytest.skip("the package generateme is not installed")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    jaxlatent.save(jaxlatent.load(checkpoint), "demo/model")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["images"].shape == (4, 6, 5, 64, 64, 3)
+    assert names["gradient"].shape == (4, 1, 100)
+    with Image.open("sweep.png") as sheet:
+        assert sheet.height > 24 * 128
+
+
+def test_the_readme_names_only_what_exists():
+    text = (ROOT / "README.md").read_text()
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
+        assert (ROOT / link).exists(), link
+    for name in re.findall(r"jaxlatent\.(\w+)\(", text):
+        assert hasattr(jaxlatent, name)
+
+
+def test_the_example(tmp_path):
+    script = runpy.run_path(str(ROOT / "examples" / "first_directions.py"))
+    script["main"](str(OWN / "rosinality_res32" / "checkpoint.pt"), str(tmp_path / "a.png"))
+    with Image.open(tmp_path / "a.png") as sheet:
+        assert sheet.height > 15 * 128
