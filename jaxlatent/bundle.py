@@ -56,7 +56,7 @@ def save(generator: Generator, path: str | os.PathLike[str]) -> None:
         "family": generator.family,
         "config": dataclasses.asdict(generator.config),
         "origin": None if generator.origin is None else dataclasses.asdict(generator.origin),
-        "dtypes": {name: str(array.dtype) for name, array in arrays.items()},
+        "parameters": {n: {"shape": a.shape, "dtype": str(a.dtype)} for n, a in arrays.items()},
         "fingerprint": fingerprint(generator),
     }
     with atomic_folder(path, CONFIG_FILE) as folder:
@@ -125,23 +125,17 @@ def load_bundle(path: str | os.PathLike[str]) -> Generator:
     config_class, _ = FAMILIES[description["family"]]
     try:
         config = config_class(**{k: _tuples(v) for k, v in description["config"].items()})
-        shapes = parameter_shapes(config)
         targets = {
-            name: jax.ShapeDtypeStruct(shape, jnp.dtype(description["dtypes"][name]))
-            for name, shape in shapes.items()
+            name: jax.ShapeDtypeStruct(tuple(stored["shape"]), jnp.dtype(stored["dtype"]))
+            for name, stored in description["parameters"].items()
         }
         origin = description["origin"] and Origin(**description["origin"])
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"{Path(path) / CONFIG_FILE} is damaged: {error}") from None
-    try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            arrays = checkpointer.restore(Path(path).resolve() / _PARAMETERS, targets)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise UserError(
-            f"the parameters in {path} are not those of its config: {reason}; convert the "
-            "checkpoint again"
-        ) from None
+    if {name: target.shape for name, target in targets.items()} != parameter_shapes(config):
+        raise UserError(f"the parameters in {path} are not those of its config")
+    with ocp.StandardCheckpointer() as checkpointer:
+        arrays = checkpointer.restore(Path(path).resolve() / _PARAMETERS, targets)
     return build(config, arrays, origin)
 
 

@@ -96,7 +96,8 @@ def rewrite(bundle, **changes):
         ({"family": "vae"}, "holds a 'vae'"),
         ({"config": {"z_dim": 3}}, "is damaged"),
         ({"config": {"nonsense": 3}}, "is damaged"),
-        ({"dtypes": {}}, "is damaged"),
+        ({"parameters": {"a": 1}}, "is damaged"),
+        ({"parameters": {}}, "not those of its config"),
         ({"files": {}}, "are damaged"),
     ],
 )
