@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxlatent import find, generators
     from jaxlatent.bundle import load, save
     from jaxlatent.directions import Directions, FingerprintWarning
-    from jaxlatent.edits import edit
+    from jaxlatent.edits import Edit, edit
     from jaxlatent.errors import UserError
     from jaxlatent.generators import Generator
     from jaxlatent.sheet import save_sheet
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Loaded on first use: importing JAX takes seconds, which `jaxlatent --help` need not wait for.
 _HOMES = {
     "Directions": "directions",
+    "Edit": "edits",
     "FingerprintWarning": "directions",
     "Generator": "generators",
     "UserError": "errors",
@@ -34,6 +35,7 @@ _HOMES = {
 
 __all__ = [
     "Directions",
+    "Edit",
     "FingerprintWarning",
     "Generator",
     "UserError",

@@ -1,5 +1,7 @@
 """What the command line's texts mean: lists of numbers, strengths, arrays, labels, options."""
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from jaxlatent.generators import Generator
 
 _MOST = 100_000
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def indices(text: str, what: str, limit: int | None = None) -> list[int]:
@@ -32,11 +35,13 @@ def indices(text: str, what: str, limit: int | None = None) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         numbers = (first, last) if dash else (first,)
-        if not all(number.isdecimal() and len(number) < 16 for number in numbers):
+        if not all(_NUMBER.fullmatch(number) for number in numbers):
             raise UserError(f"{what}: {text!r} is no list like 0-3,7")
         start, stop = int(numbers[0]), int(numbers[-1])
-        if stop < start or stop - start + len(found) >= _MOST:
-            raise UserError(f"{what}: {part!r} is empty or has more than {_MOST} numbers")
+        if stop < start:
+            raise UserError(f"{what}: {part!r} runs backwards; write {stop}-{start}")
+        if stop - start + len(found) >= _MOST:
+            raise UserError(f"{what}: {text!r} has more than {_MOST} numbers")
         found.extend(range(start, stop + 1))
     top = (1 << 32) if limit is None else limit
     if max(found) >= top:
@@ -59,50 +64,58 @@ def strengths(text: str) -> list[float]:
             first, last, count = text.split(":")
             if not 1 <= int(count) <= 1000:
                 raise ValueError
-            ends = float(first), float(last)
-            if not np.isfinite(ends).all():
-                raise ValueError
-            values = [float(v) for v in np.linspace(*ends, int(count))]
-        else:
-            values = [float(part) for part in text.split(",")]
+            ends = finite(float(first), text), finite(float(last), text)
+            return [float(v) for v in np.linspace(*ends, int(count))]
+        return [finite(float(part), text) for part in text.split(",")]
     except ValueError:
-        values = []
-    if not values or not np.isfinite(values).all():
         raise UserError(
-            f"strengths: {text!r} is neither FIRST:LAST:COUNT (1 to 1000 steps) nor a list"
-        )
-    return values
+            f"strengths: {text!r} is neither FIRST:LAST:COUNT (1 to 1000 steps) nor a list "
+            "of finite numbers"
+        ) from None
 
 
-def pair(text: str) -> tuple[str, str]:
-    """Parses "key=value".
+def finite(value: float, what: str) -> float:
+    """Returns `value`, or raises `UserError` if float32 cannot hold it."""
+    if not abs(value) <= float(np.finfo(np.float32).max):
+        raise UserError(f"{what} must be a finite number, got {value}")
+    return value
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Parses "key=value" texts.
 
     Raises:
-        UserError: if there is no key or no equals sign.
+        UserError: if one has no key or no equals sign, or a key comes twice.
 
     Example:
-        >>> pair("image_size=28")
-        ('image_size', '28')
+        >>> pairs(["image_size=28", "activation=lrelu"])
+        {'image_size': '28', 'activation': 'lrelu'}
     """
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UserError(f"--option {text!r} is not KEY=VALUE")
-    return key, value
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"--option {text!r} is not KEY=VALUE")
+        if key in found:
+            raise UserError(f"--option {key} is given twice")
+        found[key] = value
+    return found
 
 
-def labels(text: str | None, n: int, generator: "Generator") -> Any:
+def labels(text: str | None, n: int, generator: "Generator", needed: bool = True) -> Any:
     """Returns one label for each of `n` samples, from a class number or a file.
 
     Args:
         text: a class, a `.npy` file of integers [n] or weights [n, classes], or `None`.
         n: number of samples.
         generator: which says how many classes there are.
+        needed: whether a conditional generator cannot do without.
 
     Raises:
         UserError: if a label is missing, superfluous, out of range or of the wrong shape.
     """
     classes = generator.num_classes
-    if text is None and not classes:
+    if text is None and not (classes and needed):
         return None
     if text is None:
         raise UserError(f"the generator is conditional: give --label 0 to {classes - 1} or a file")
@@ -110,10 +123,12 @@ def labels(text: str | None, n: int, generator: "Generator") -> Any:
         raise UserError("the generator is not conditional; give no --label")
     import jax.numpy as jnp
 
-    if text.isdecimal():
+    if _NUMBER.fullmatch(text):
         found = np.asarray(indices(text, "--label", classes) * n)
-    else:
+    elif text.endswith(".npy"):
         found = read_npy(text)
+    else:
+        raise UserError(f"--label {text!r} is neither a class, 0 to {classes - 1}, nor a .npy file")
     if found.shape not in ((n,), (n, classes)):
         raise UserError(
             f"--label: {n} integers or weights [{n}, {classes}] are needed, got {list(found.shape)}"

@@ -4,8 +4,9 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from jaxlatent.generators import (
 CONFIG_FILE = "config.json"
 _PARAMETERS = "parameters"
 _VERSION = 1
+_SPARE = 4 << 20  # bytes that a bundle may take beside the numbers
 
 
 def save(generator: Generator, path: str | os.PathLike[str]) -> None:
@@ -59,12 +61,33 @@ def save(generator: Generator, path: str | os.PathLike[str]) -> None:
         "parameters": {n: {"shape": a.shape, "dtype": str(a.dtype)} for n, a in arrays.items()},
         "fingerprint": fingerprint(generator),
     }
-    with atomic_folder(path, CONFIG_FILE) as folder:
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(folder.resolve() / _PARAMETERS, arrays)
-            checkpointer.wait_until_finished()
+    size = sum(array.nbytes for array in arrays.values())
+    with atomic_folder(path, is_bundle) as folder:
+        free = shutil.disk_usage(folder).free
+        if free < size + _SPARE:
+            raise UserError(
+                f"cannot write the parameters: they need {(size + _SPARE) >> 20} MiB, the disk "
+                f"has {free >> 20} MiB left"
+            )
+        try:
+            with ocp.StandardCheckpointer() as checkpointer:
+                checkpointer.save(folder / _PARAMETERS, arrays)
+                checkpointer.wait_until_finished()
+        except Exception as error:  # Orbax has no class for a full or failing disk
+            reason = str(error).rpartition(": ")[2]
+            raise UserError(f"cannot write the parameters: {reason}") from None
         description["files"] = _checksums(folder)
         (folder / CONFIG_FILE).write_text(json.dumps(description, indent=2) + "\n")
+
+
+def is_bundle(path: Path) -> bool:
+    """Tells whether a folder is a bundle and holds nothing but what `save` wrote."""
+    try:
+        files = describe(path)["files"]
+        found = {f.relative_to(path).as_posix() for f in path.rglob("*") if not f.is_dir()}
+        return found == {CONFIG_FILE, *files}
+    except (UserError, KeyError, TypeError):
+        return False
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -86,7 +109,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{file} is of format {kind!r} version {version}; jaxlatent-bundle version {_VERSION} "
             "is read"
         )
-    if description.get("family") not in FAMILIES:
+    if description.get("family") not in list(FAMILIES):
         raise UserError(
             f"{file} holds a {description.get('family')!r}; known are {', '.join(FAMILIES)}"
         )
@@ -102,8 +125,24 @@ def _checksums(folder: Path) -> dict[str, str]:
     }
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+def _typed(hint: Any, value: Any) -> Any:
+    """Returns a JSON value as the type `hint`, a list as a tuple, or raises `TypeError`."""
+    kinds = get_args(hint)
+    if get_origin(hint) is tuple:
+        return tuple(_typed(kinds[0], item) for item in _typed(list, value))
+    if kinds:  # a union with None
+        return None if value is None else _typed(kinds[0], value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise TypeError(f"{value!r} is not of type {hint.__name__}")
+    return value
+
+
+def _record(kind: type, values: Any) -> Any:
+    """Returns the dataclass `kind` made of a JSON object."""
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(hints[name], v) for name, v in _typed(dict, values).items()})
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Generator:
@@ -115,27 +154,31 @@ def load_bundle(path: str | os.PathLike[str]) -> Generator:
     import orbax.checkpoint as ocp
 
     description = describe(path)
-    expected, found = description.get("files", {}), _checksums(Path(path))
+    found = _checksums(Path(path))
+    config_class, _ = FAMILIES[description["family"]]
+    try:
+        expected = _typed(dict, description["files"])
+        config = _record(config_class, description["config"])
+        targets = {
+            name: jax.ShapeDtypeStruct(tuple(stored["shape"]), jnp.dtype(stored["dtype"]))
+            for name, stored in _typed(dict, description["parameters"]).items()
+        }
+        origin = None if description["origin"] is None else _record(Origin, description["origin"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise UserError(f"{Path(path) / CONFIG_FILE} is damaged: {error}") from None
     wrong = sorted(name for name in expected if expected[name] != found.get(name))
     if wrong or not expected:
         raise UserError(
             f"the parameters in {path} are damaged ({listed(wrong or ['no files'], 3)}); convert "
             "the checkpoint again"
         )
-    config_class, _ = FAMILIES[description["family"]]
-    try:
-        config = config_class(**{k: _tuples(v) for k, v in description["config"].items()})
-        targets = {
-            name: jax.ShapeDtypeStruct(tuple(stored["shape"]), jnp.dtype(stored["dtype"]))
-            for name, stored in description["parameters"].items()
-        }
-        origin = description["origin"] and Origin(**description["origin"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise UserError(f"{Path(path) / CONFIG_FILE} is damaged: {error}") from None
     if {name: target.shape for name, target in targets.items()} != parameter_shapes(config):
         raise UserError(f"the parameters in {path} are not those of its config")
-    with ocp.StandardCheckpointer() as checkpointer:
-        arrays = checkpointer.restore(Path(path).resolve() / _PARAMETERS, targets)
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            arrays = checkpointer.restore(Path(path).resolve() / _PARAMETERS, targets)
+    except Exception as error:  # the files are as they were saved, but not what config.json says
+        raise UserError(f"the parameters in {path} cannot be read: {error}") from None
     return build(config, arrays, origin)
 
 

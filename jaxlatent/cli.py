@@ -1,34 +1,36 @@
 """The command line: parse, call, write. Every command is a few library calls."""
 
-import math
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-import numpy as np
 
-from jaxlatent import __version__, arguments
+from jaxlatent import __version__, arguments, console
 from jaxlatent.errors import UserError
 from jaxlatent.files import atomic_file, atomic_folder, read_npy
 
 if TYPE_CHECKING:
     from jaxlatent.generators import Generator
 
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    return value if value is None else arguments.finite(value, "--psi")
+
+
 _MODEL = click.argument("model")
 _OUT = click.option("-o", "--out", required=True, help="File to write.")
 _PSI = click.option(
-    "--psi", type=float, callback=lambda *args: _finite(*args),
+    "--psi", type=float, callback=_finite,
     help="Truncation: 1 keeps codes, 0 gives the mean.",
 )  # fmt: skip
 _CUTOFF = click.option("--cutoff", type=int, help="Truncate only the first N layers.")
 _LABEL = click.option("--label", metavar="N|FILE.npy", help="Class of a conditional generator.")
 _NOISE = click.option(
-    "--noise", type=click.Choice(["const", "none", "random"]), default="const", show_default=True
-)
+    "--noise", type=click.Choice(["const", "none", "random"]), default="const", show_default=True,
+    help="Noise maps: the stored ones, none, or fresh ones for each seed.",
+)  # fmt: skip
 
 
 def _examples(*lines: str) -> str:
@@ -73,11 +75,11 @@ def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str,
 
     Neither torch nor the original code is needed, and nothing in the file is executed.
     """
-    pairs = dict(arguments.pair(option) for option in options)
-    from jaxlatent.bundle import CONFIG_FILE
+    pairs = arguments.pairs(options)
+    from jaxlatent.bundle import is_bundle
     from jaxlatent.bundle import save as save_bundle
 
-    with atomic_folder(out_dir, CONFIG_FILE) as folder:
+    with atomic_folder(out_dir, is_bundle) as folder:
         from converters import convert as convert_checkpoint
 
         converted = convert_checkpoint(checkpoint, name, pairs)
@@ -153,9 +155,10 @@ def generate(
     if cutoff is not None and psi is None:
         raise UserError("--cutoff goes with --psi")
     array = None if codes is None else read_npy(codes)
-    seeds = seeds or ("0-15" if array is None else f"0-{len(array) - 1}")
+    if seeds is None:
+        seeds = "0-15" if array is None else f"0-{len(array) - 1}"
     numbers = arguments.indices(seeds, "seeds")
-    with _image_file(out) as write:
+    with console.image_file(out) as write:
         from jaxlatent.bundle import load
         from jaxlatent.keys import seed_keys
         from jaxlatent.sheet import grid
@@ -163,13 +166,16 @@ def generate(
         from jaxlatent.sweeps import render
 
         generator = load(model)
-        labels = arguments.labels(label, len(numbers), generator)
+        needed = space in (None, "z")  # a class is read on the way from z
+        labels = arguments.labels(label, len(numbers), generator, needed)
         z = generator.sample_z(seed_keys(numbers), len(numbers))
         batch = to_codes(generator, z if array is None else array, space or "z", labels)
         if psi is not None:
             batch = generator.truncate(batch, psi, cutoff)
         keys = seed_keys(numbers) if noise == "random" else None
-        images = render(generator, batch, noise=noise, key=keys, label=labels, progress=_bar())
+        images = render(
+            generator, batch, noise=noise, key=keys, label=labels, progress=console.progress_bar()
+        )
         word = "seed" if codes is None else "code"
         write(images, lambda: grid(images, [f"{word} {i}" for i in numbers]))
 
@@ -195,7 +201,7 @@ def find(context: click.Context) -> None:
 @_OUT
 def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> None:
     """Closed-form factorisation of the weights (SeFa, CVPR 2021)."""
-    _suffix(out, ".safetensors")
+    console.checked_suffix(out, ".safetensors")
     with atomic_file(out) as temporary:
         from jaxlatent import find
         from jaxlatent.bundle import load
@@ -228,6 +234,10 @@ def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> N
     "--mode", type=click.Choice(["relative", "absolute"]), default="relative", show_default=True,
     help="Move by an amount, or to a position.",
 )  # fmt: skip
+@click.option(
+    "--stage", type=click.Choice(["before", "after"]),
+    help="Move before or after truncation; the directions' own if not given.",
+)  # fmt: skip
 @click.option("--space", type=click.Choice(["z", "w", "w+"]), help="Of a .npy boundary.")
 @_LABEL
 @_PSI
@@ -242,6 +252,7 @@ def sweep(
     strengths: str,
     layers: str | None,
     mode: Literal["relative", "absolute"],
+    stage: Literal["before", "after"] | None,
     space: str | None,
     label: str | None,
     psi: float | None,
@@ -251,9 +262,12 @@ def sweep(
 ) -> None:
     """Move samples along DIRECTIONS: a labelled PNG, or [n, k, s, h, w, c] as .npy."""
     numbers, amounts = arguments.indices(seeds, "seeds"), arguments.strengths(strengths)
-    if Path(directions).suffix == ".npy" and space is None:
+    bare = Path(directions).suffix == ".npy"
+    if bare and space is None:
         raise UserError(f"{directions} does not tell its space: give --space z, w or w+")
-    with _image_file(out) as write:
+    if space is not None and not bare:
+        raise UserError(f"{directions} tells its space; --space is for .npy boundaries")
+    with console.image_file(out) as write:
         from jaxlatent.bundle import load
         from jaxlatent.directions import Directions
         from jaxlatent.keys import seed_keys
@@ -263,7 +277,7 @@ def sweep(
 
         found = Directions.load(directions, space or "")
         generator = load(model)
-        wanted = index or f"0-{min(5, len(found)) - 1}"
+        wanted = f"0-{min(5, len(found)) - 1}" if index is None else index
         found = found[arguments.indices(wanted, "index", len(found))]
         labels = arguments.labels(label, len(numbers), generator)
         z = generator.sample_z(seed_keys(numbers), len(numbers))
@@ -275,12 +289,13 @@ def sweep(
             amounts,
             layers=arguments.layers(layers, generator),
             mode=mode,
+            stage=stage,
             psi=psi,
             cutoff=cutoff,
             noise=noise,
             key=seed_keys(numbers) if noise == "random" else None,
             label=labels,
-            progress=_bar(),
+            progress=console.progress_bar(),
         )
         rows = [f"seed {i}" for i in numbers]
         write(images, lambda: sweep_sheet(images, rows, found.names, amounts))
@@ -300,72 +315,18 @@ def demo(out: str, checkpoint: str | None) -> None:
     run(out, checkpoint, click.echo)
 
 
-def _finite(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    if value is not None and not math.isfinite(value):
-        raise UserError(f"--psi must be a finite number, got {value}")
-    return value
-
-
-def _suffix(path: str, *allowed: str) -> str:
-    suffix = Path(path).suffix
-    if suffix not in allowed:
-        raise UserError(f"-o {path}: the name must end in {' or '.join(allowed)}")
-    return suffix
-
-
-@contextmanager
-def _image_file(out: str) -> Iterator[Callable[[Any, Callable[[], Any]], None]]:
-    """Yields what writes images to `out`; opens the place first, so that no work is lost."""
-    suffix = _suffix(out, ".png", ".npy")
-    start = time.perf_counter()
-    with atomic_file(out) as temporary:
-
-        def write(images: Any, sheet: Callable[[], Any]) -> None:
-            if suffix == ".npy":
-                np.save(temporary, images)
-            else:
-                sheet().save(temporary, format="PNG")
-            count = math.prod(images.shape[:-3])
-            seconds = time.perf_counter() - start
-            height, width = images.shape[-3:-1]
-            click.echo(f"{out}: {count} images of {height}x{width} in {seconds:.1f} s")
-
-        yield write
-
-
 def _size(generator: "Generator") -> str:
     height, width, channels = generator.image_shape
     return f"{height}x{width}, {channels} channel{'s' * (channels > 1)}"
 
 
-def _bar() -> Callable[[int, int], None]:
-    """Returns what draws a progress bar on stderr, if a person is there to see it."""
-    from tqdm import tqdm
-
-    bar = tqdm(unit="img", disable=None, leave=False)
-
-    def update(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
-
-    return update
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status: 0, or 2 for a user's mistake."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: click.echo(
-                f"jaxlatent: warning: {_one_line(message)}", err=True
-            )
+            warnings.showwarning = lambda message, *_, **__: console.say_error("warning", message)
             warnings.simplefilter("always", UserWarning)
-            cli.main(arguments, prog_name="jaxlatent", standalone_mode=False)
+            cli.main(argv, prog_name="jaxlatent", standalone_mode=False)
     except click.ClickException as error:
         message = error.format_message()
     except (UserError, OSError) as error:
@@ -375,5 +336,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     else:
         return 0
-    click.echo(f"jaxlatent: error: {_one_line(message)}", err=True)
+    console.say_error("error", message)
     return 2

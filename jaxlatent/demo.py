@@ -29,6 +29,16 @@ _SHOWN = (3, 54, 48)  # seeds of the faces that are edited
 _DIRECTIONS = 6
 _POSITIONS = [-2.1, -1.4, -0.7, 0.0, 0.7, 1.4, 2.1]  # within the prior N(0, 1) of z
 _TOLERANCE = 1e-4
+_WRITTEN = {
+    report.PAGE, "model", "directions.safetensors", "faces.png", "overview.png",
+    *(f"direction-{k}.png" for k in range(_DIRECTIONS)),
+}  # fmt: skip
+
+
+def _is_demo(folder: Path) -> bool:
+    """Tells whether a folder holds an earlier demo and nothing else."""
+    found = {path.name for path in folder.iterdir()}
+    return found == _WRITTEN and bundle.is_bundle(folder / "model")
 
 
 def find_checkpoint(path: str | None = None) -> Path:
@@ -91,7 +101,7 @@ def run(out: str, checkpoint: str | None, say: Callable[[str], None]) -> None:
         UserError: if the checkpoint is missing or is not the one that is known, or the folder
             cannot be written.
     """
-    with atomic_folder(out, report.PAGE) as folder:
+    with atomic_folder(out, _is_demo) as folder:
         source = find_checkpoint(checkpoint)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         if digest != SHA256:

@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,11 @@ ArrayLike = Array | np.ndarray
 
 _ARRAYS = ("vectors", "scores", "mean", "scale", "intercept")
 _FORMAT = "jaxlatent-directions-1"
+
+
+def _json(value: Any) -> str:
+    """Writes JSON; NumPy's numbers become Python's."""
+    return json.dumps(value, sort_keys=True, default=lambda number: number.item())
 
 
 class FingerprintWarning(UserWarning):
@@ -44,7 +49,7 @@ class Directions:
         intercept: [k], of the boundary that a direction is the normal of; 0 for others.
         names: one for each direction.
         space: "z", "w" or "w+"; empty until bound to a generator.
-        stage: whether edits act "before" or "after" truncation, unless an edit says otherwise.
+        stage: whether moves act "before" or "after" truncation, unless an `Edit` says otherwise.
         layers: the layers that the directions were found for; empty for all.
         sign_anchor: how the sign was fixed.
         method: the finder's name.
@@ -84,12 +89,28 @@ class Directions:
                     problems.append(f"{name} must be {list(shapes[0])}, got {list(shape)}")
             if len(self.names) != k:
                 problems.append(f"{k} names are needed, got {len(self.names)}")
+            if self.space == "w" and m > 1:
+                problems.append(f"a direction in w has one row, got {m}; {m} rows are in w+")
+        problems += self._odd_numbers()
+        if not all(isinstance(name, str) for name in self.names):
+            problems.append(f"names must be text, got {self.names}")
+        if not all(isinstance(i, (int, np.integer)) for i in self.layers):
+            problems.append(f"layers must be numbers, got {self.layers}")
         if self.space not in ("", "z", "w", "w+"):
             problems.append(f"space must be z, w or w+, got {self.space!r}")
         if self.stage not in ("before", "after"):
             problems.append(f"stage must be before or after, got {self.stage!r}")
         if problems:
             raise UserError(f"not a set of directions: {'; '.join(problems)}")
+
+    def _odd_numbers(self) -> list[str]:
+        """Returns what is wrong with the values, where they are known (not traced)."""
+        known = [n for n in _ARRAYS if not isinstance(getattr(self, n), jax.core.Tracer)]
+        odd = [n for n in known if not np.isfinite(np.asarray(getattr(self, n), np.float32)).all()]
+        problems = [f"{name} holds numbers that are not finite" for name in odd]
+        if "scale" in known and not np.all(self.scale):
+            problems.append("a scale is 0")
+        return problems
 
     @classmethod
     def of(
@@ -130,9 +151,15 @@ class Directions:
     def __len__(self) -> int:
         return self.vectors.shape[0]
 
-    def __getitem__(self, indices: Sequence[int] | slice) -> "Directions":
-        """Returns the directions at `indices`, in that order."""
-        chosen = range(len(self))[indices] if isinstance(indices, slice) else list(indices)
+    def __iter__(self) -> Iterator["Directions"]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, indices: int | Sequence[int] | np.ndarray | slice) -> "Directions":
+        """Returns the directions at `indices`, in that order; for one number, that one alone."""
+        if isinstance(indices, slice):
+            chosen = list(range(len(self)))[indices]
+        else:
+            chosen = [int(i) for i in np.atleast_1d(np.asarray(indices))]
         wrong = [i for i in chosen if not 0 <= i < len(self)]
         if wrong or not len(chosen):
             raise UserError(f"directions are numbered 0 to {len(self) - 1}, got {list(chosen)}")
@@ -213,7 +240,7 @@ class Directions:
             raise UserError(f"these directions have {m} layers; the generator has {layers}")
         if any(not 0 <= i < layers for i in self.layers):
             raise UserError(f"these directions are for layers {self.layers}; there are {layers}")
-        if self.fingerprint and self.fingerprint != fingerprint(generator):
+        if self.fingerprint and fingerprint(generator) not in ("", self.fingerprint):
             warnings.warn(
                 f"these directions were found in a generator {self.fingerprint}, not in this one",
                 FingerprintWarning,
@@ -232,7 +259,7 @@ class Directions:
         fields = {n: getattr(self, n) for n in self.__dataclass_fields__ if n not in _ARRAYS}
         fields["parameters"] = dict(self.parameters)
         with atomic_file(path) as temporary:
-            metadata = {"format": _FORMAT, "directions": json.dumps(fields)}
+            metadata = {"format": _FORMAT, "directions": _json(fields)}
             temporary.write_bytes(save(arrays, metadata))
 
     @classmethod
@@ -282,7 +309,7 @@ class Directions:
         if array.ndim not in (1, 2, 3):
             raise UserError(f"{path}: an array [d], [k, d] or [k, layers, d] was expected")
         vectors = array if array.ndim == 3 else np.atleast_2d(array)[:, None]
-        norms = np.linalg.norm(vectors.reshape(len(vectors), -1), axis=1)
+        norms = np.linalg.norm(vectors.reshape(len(vectors), -1).astype(np.float64), axis=1)
         if not norms.all():
             raise UserError(f"{path}: holds a zero vector, which is no direction")
         stem = Path(path).stem
@@ -300,7 +327,7 @@ class Directions:
         children = [(jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in _ARRAYS]
         rest = [n for n in self.__dataclass_fields__ if n not in (*_ARRAYS, "parameters")]
         fields = tuple((n, getattr(self, n)) for n in rest)
-        return children, (fields, json.dumps(dict(self.parameters), sort_keys=True))
+        return children, (fields, _json(dict(self.parameters)))
 
     @classmethod
     def tree_unflatten(cls, rest: Any, children: Sequence[Any]) -> "Directions":

@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from jaxlatent.errors import UserError
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    return path.with_name(f".{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
-    path = Path(path).absolute()
+    path = Path(path).resolve()  # a link keeps pointing to what is written
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
     return path
@@ -56,22 +56,22 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], is_ours: Callable[[Path], bool]) -> Iterator[Path]:
     """Yields a temporary folder that becomes `path` if the block succeeds.
 
     Args:
         path: absent, an empty folder, or an earlier folder of the same kind, then replaced.
-        mark: the file by which a folder of this kind is known.
+        is_ours: whether a folder is of this kind and holds nothing besides.
 
     Raises:
         UserError: if `path` is something else, or cannot be written.
     """
     path = _checked(path)
     old = path.is_dir() and any(path.iterdir())
-    if (path.exists() and not path.is_dir()) or (old and not (path / mark).is_file()):
+    if (path.exists() and not path.is_dir()) or (old and not is_ours(path)):
         raise UserError(
-            f"cannot write {path}: it exists and is not an earlier result (no {mark} in it); "
-            "choose another name"
+            f"cannot write {path}: it exists and is not an earlier result, or holds other things "
+            "too; choose another name"
         )
     temporary = _temporary(path)
     try:
@@ -95,10 +95,11 @@ def atomic_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
 
 
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads numbers from a `.npy` file; pickled objects are refused.
+    """Reads an array of numbers from a `.npy` file; pickled objects are refused.
 
     Raises:
-        UserError: if the file is missing or holds anything but finite numbers.
+        UserError: if the file is missing, or holds anything but an array of numbers that float32
+            can hold.
     """
     if not Path(path).is_file():
         raise UserError(f"no such file: {path}")
@@ -109,6 +110,8 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
         raise UserError(f"{path} is no .npy array of numbers: {error}") from None
     if array.dtype.kind not in "fiu":
         raise UserError(f"{path} is no .npy array of numbers but of {array.dtype}")
-    if not array.size or not np.isfinite(array).all():
-        raise UserError(f"{path} is empty or has numbers that are not finite")
+    if not array.ndim or not array.size:
+        raise UserError(f"{path} is empty or a single number; an array was expected")
+    if not (np.abs(array) <= np.finfo(np.float32).max).all():
+        raise UserError(f"{path} has numbers that are not finite or beyond float32")
     return array

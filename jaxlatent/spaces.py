@@ -1,5 +1,6 @@
 """Latent spaces: what an array in z, w or w+ means, and the codes it stands for."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -41,5 +42,10 @@ def to_codes(
         raise UserError(f"codes in {space} must be [{expected}], got {list(array.shape)}")
     codes = jnp.asarray(array, jnp.float32)
     if space == "z":
-        return generator.broadcast(generator.map(codes, label))
+        return _mapped(generator, codes, label)
     return generator.broadcast(codes) if space == "w" else codes
+
+
+@jax.jit
+def _mapped(generator: Generator, z: Array, label: Labels | None) -> Float[Array, "n L d"]:
+    return generator.broadcast(generator.map(z, label))

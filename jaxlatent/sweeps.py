@@ -10,8 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxlatent.directions import Directions
-from jaxlatent.edits import Mode, Moves, move, moves
+from jaxlatent.directions import Directions, Stage
+from jaxlatent.edits import (
+    Mode,
+    Moves,
+    check_rows,
+    check_truncation,
+    chosen_stage,
+    move,
+    moves,
+)
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
 from jaxlatent.keys import AnyKey, per_sample
@@ -68,6 +76,7 @@ def sweep(
     *,
     layers: Sequence[int] | None = None,
     mode: Mode = "relative",
+    stage: Stage | None = None,
     psi: float | None = None,
     cutoff: int | None = None,
     noise: Noise = "const",
@@ -82,11 +91,12 @@ def sweep(
         generator: the generator.
         codes: codes before truncation, a row for each layer. For directions in z of a generator
             with a mapping network: latent vectors, [n, 1, z_dim].
-        directions: `k` directions; their `stage` says whether they act before or after
-            truncation.
+        directions: `k` directions.
         strengths: `s` amounts in the directions' units.
         layers: the layers that move; `None` for those that the directions were found for.
         mode: "relative" or "absolute", see `jaxlatent.edits.moves`.
+        stage: "before" or "after" truncation; `None` for the directions' own. (In z of a
+            generator with a mapping network moves always come before.)
         psi: truncation; `None` for none.
         cutoff: the number of layers that are truncated; `None` for all.
         noise: see `Generator.synthesize`; a sample keeps its noise along the whole sweep.
@@ -112,24 +122,18 @@ def sweep(
         (5, 2, 3, 4, 4, 3)
     """
     steps = moves(generator, directions, layers, mode)
-    expected = steps.vectors.shape[1:]
-    if codes.ndim != 3 or codes.shape[1:] != expected:
-        raise UserError(
-            f"codes must be [n, {expected[0]}, {expected[1]}] in the directions' space, "
-            f"got {list(codes.shape)}"
-        )
+    check_rows(codes, steps)
+    check_truncation(psi, cutoff)
     amounts = jnp.asarray(strengths, jnp.float32)
     if amounts.ndim != 1 or not amounts.size:
         raise UserError(f"strengths must be a list of numbers, got shape {list(amounts.shape)}")
-    if cutoff is not None and psi is None:
-        raise UserError("cutoff goes with psi; give both")
     n, k, s = codes.shape[0], len(directions), amounts.shape[0]
     in_z = directions.space == "z" and list(generator.spaces) != ["z"]
-    stage = "z" if in_z else directions.stage
+    when = "z" if in_z else chosen_stage(directions, stage)
     scale = None if psi is None else jnp.float32(psi)
     work = _SweepWork(generator, codes, *_noise(noise, key, n), label, steps, amounts, scale)
     images = _in_chunks(
-        _sweep, work, n * k * s, budget, progress, mode=_mode(noise), stage=stage, cutoff=cutoff
+        _sweep, work, n * k * s, budget, progress, mode=_mode(noise), stage=when, cutoff=cutoff
     )
     return images.reshape(n, k, s, *images.shape[1:])
 

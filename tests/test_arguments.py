@@ -6,7 +6,7 @@ import pytest
 from conftest import STYLEGAN2_CONFIG, filled
 
 from jaxlatent import UserError
-from jaxlatent.arguments import indices, labels, layers, pair, strengths
+from jaxlatent.arguments import indices, labels, layers, pairs, strengths
 from jaxlatent.spaces import to_codes
 
 
@@ -19,7 +19,8 @@ def test_indices(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "-1", "1-", "3-1", "1,,2", "1.5", "0-99999999", "9" * 5000, "4294967296"]
+    "text",
+    ["", "a", "-1", "1-", "3-1", "1,,2", "1.5", "0-99999999", "9" * 5000, "4294967296", "\u0663"],
 )
 def test_what_is_no_list_of_indices(text):
     with pytest.raises(UserError, match=r"^seeds"):
@@ -27,6 +28,8 @@ def test_what_is_no_list_of_indices(text):
 
 
 def test_indices_out_of_range():
+    with pytest.raises(UserError, match="runs backwards; write 2-5"):
+        indices("5-2", "seeds")
     with pytest.raises(UserError, match="layers must be in 0 to 3, got 2-4"):
         indices("2-4", "layers", 4)
 
@@ -39,7 +42,9 @@ def test_strengths(text, expected):
     assert strengths(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "a", "1:2", "1:2:0", "1:2:9999", "nan", "1:inf:3", "1:2:3:4"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "1:2", "1:2:0", "1:2:9999", "nan", "1:inf:3", "1:2:3:4", "1e39"]
+)
 def test_what_are_no_strengths(text):
     with pytest.raises(UserError, match=r"^strengths"):
         strengths(text)
@@ -48,7 +53,12 @@ def test_what_are_no_strengths(text):
 @pytest.mark.parametrize("text", ["image_size", "=28", ""])
 def test_what_is_no_option(text):
     with pytest.raises(UserError, match="KEY=VALUE"):
-        pair(text)
+        pairs([text])
+
+
+def test_an_option_given_twice_is_refused():
+    with pytest.raises(UserError, match="image_size is given twice"):
+        pairs(["image_size=28", "image_size=32"])
 
 
 def test_layers(stylegan2):
@@ -76,8 +86,11 @@ def test_labels(tmp_path, stylegan2):
         labels("3", 2, conditional)
     with pytest.raises(UserError, match="3 integers or weights"):
         labels(str(tmp_path / "l.npy"), 3, conditional)
+    assert labels(None, 2, conditional, needed=False) is None
+    with pytest.raises(UserError, match=r"neither a class, 0 to 2, nor a \.npy file"):
+        labels("1-2", 2, conditional)
     with pytest.raises(UserError, match="no such file"):
-        labels("cat", 2, conditional)
+        labels("cat.npy", 2, conditional)
     np.save(tmp_path / "l.npy", np.array([0, 7]))
     with pytest.raises(UserError, match="--label must be in 0 to 2"):
         labels(str(tmp_path / "l.npy"), 2, conditional)

@@ -63,6 +63,42 @@ def test_an_earlier_bundle_is_replaced_and_nothing_is_left_over(bundle):
     assert [p.name for p in bundle.parent.iterdir()] == ["model"]
 
 
+def test_a_bundle_that_holds_other_things_is_not_overwritten(bundle, dcgan):
+    (bundle / "notes.txt").write_text("years of work")
+    with pytest.raises(UserError, match="holds other things"):
+        jaxlatent.save(dcgan, bundle)
+    assert (bundle / "notes.txt").is_file()
+
+
+def test_a_folder_of_another_tool_is_not_overwritten(tmp_path, dcgan):
+    """Many tools call their file config.json."""
+    (tmp_path / CONFIG_FILE).write_text('{"model_type": "vit"}')
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(UserError, match="not an earlier result"):
+        jaxlatent.save(dcgan, tmp_path)
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_a_full_disk_is_told_before_writing(tmp_path, dcgan, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 << 20))
+    with pytest.raises(UserError, match="need 4 MiB, the disk has 3 MiB left"):
+        jaxlatent.save(dcgan, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_disk_is_told_in_one_error(tmp_path, dcgan, monkeypatch):
+    import orbax.checkpoint as ocp
+
+    def fail(*_, **__):
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing x: No space left on device")
+
+    monkeypatch.setattr(ocp.StandardCheckpointer, "save", fail)
+    with pytest.raises(UserError, match="cannot write the parameters: No space left on device"):
+        jaxlatent.save(dcgan, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_folders_are_not_overwritten(tmp_path, dcgan):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
@@ -99,12 +135,48 @@ def rewrite(bundle, **changes):
         ({"parameters": {"a": 1}}, "is damaged"),
         ({"parameters": {}}, "not those of its config"),
         ({"files": {}}, "are damaged"),
+        ({"files": None}, "is damaged"),
+        ({"family": ["dcgan"]}, "holds a"),
+        ({"config": []}, "is damaged"),
+        ({"parameters": []}, "is damaged"),
+        ({"parameters": {"a": {"shape": [1], "dtype": "no such"}}}, "is damaged"),
+        ({"origin": []}, "is damaged"),
+        ({"origin": {"format": 3}}, "is damaged"),
     ],
 )
 def test_changed_descriptions_are_refused(bundle, changes, message):
     rewrite(bundle, **changes)
     with pytest.raises(UserError, match=message):
         jaxlatent.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("z_dim", 6.0),
+        ("z_dim", "6"),
+        ("strides", [1, 2, 2.5]),
+        ("strides", 2),
+        ("biases", [0, 1, 1]),
+        ("norm_epsilon", "1e-5"),
+        ("norm_epsilon", None),
+        ("activation", 3),
+    ],
+)
+def test_config_values_of_another_type_are_refused(bundle, name, value):
+    config = json.loads((bundle / CONFIG_FILE).read_text())["config"]
+    rewrite(bundle, config=config | {name: value})
+    with pytest.raises(UserError, match="is damaged"):
+        jaxlatent.load(bundle)
+
+
+def test_a_lying_dtype_is_refused(bundle):
+    stored = json.loads((bundle / CONFIG_FILE).read_text())["parameters"]
+    for dtype in ("object", "int32", "str"):
+        lies = {name: {**value, "dtype": dtype} for name, value in stored.items()}
+        rewrite(bundle, parameters=lies)
+        with pytest.raises(UserError):
+            jaxlatent.load(bundle)
 
 
 def test_damaged_bundles_are_refused(bundle, tmp_path):

@@ -94,6 +94,13 @@ def test_generate_from_codes_of_every_space(run, models):
         np.testing.assert_allclose(np.load("a.npy"), expected, atol=1e-4)
 
 
+def test_images_that_are_not_finite_are_not_written(run, tmp_path):
+    np.save("codes.npy", np.full((2, 64), 1e38))
+    flags = ("--codes", "codes.npy", "--space", "w", "-o", "a.png")
+    refused(run("generate", "MODELS/stylegan2", *flags), "some images are not finite")
+    assert [p.name for p in tmp_path.iterdir()] == ["codes.npy"]
+
+
 def test_generate_writes_a_sheet(run):
     status, out, _ = run("generate", "MODELS/mnist", "--seeds", "0-3", "-o", "a.png")
     assert (status, "4 images of 28x28" in out) == (0, True)
@@ -108,6 +115,9 @@ def test_conditional_generators_take_labels(run):
     np.testing.assert_array_equal(np.load("3.npy"), np.load("l.npy.npy"))
     refused(run("generate", CONDITIONAL, "-o", "a.npy"), "give --label 0 to 9")
     refused(run("generate", CONDITIONAL, "--label", "10", "-o", "a.npy"), "0 to 9")
+    np.save("w.npy", np.zeros((2, 64)))
+    flags = ("--codes", "w.npy", "--space", "w", "-o", "a.npy")
+    assert run("generate", CONDITIONAL, *flags)[0] == 0, "a label is read on the way from z only"
 
 
 def test_random_noise_belongs_to_the_seed(run):
@@ -129,7 +139,7 @@ def test_find_and_sweep(run, models):
     assert images.shape == (1, 2, 3, 32, 32, 3)
     generator = jaxlatent.load(models / "stylegan2")
     codes = generator.broadcast(generator.map(generator.sample_z(seed_keys([7]), 1)))
-    moved = jaxlatent.edit(generator, generator.truncate(codes, 0.7), directions[[2]], [1.0])
+    moved = jaxlatent.edit(generator, codes, jaxlatent.Edit(directions[2], [1.0]), psi=0.7)
     np.testing.assert_allclose(images[0, 1, 2], jaxlatent.render(generator, moved)[0], atol=1e-4)
     assert run("sweep", "MODELS/stylegan2", "d.safetensors", "--layers", "2", "-o", "s.png")[0] == 0
     assert size_of("s.png")[1] > 4 * 4 * 130
@@ -202,6 +212,9 @@ def test_bad_checkpoints_are_one_line_and_leave_nothing(run, tmp_path):
     refused(run("convert", MNIST, "model", "--option", "image_size"), "KEY=VALUE")
     refused(run("convert", MNIST, "model", "--option", "size=28"), "unknown option 'size'")
     refused(run("convert", MNIST, "model", "--format", "x"), "formats read")
+    for value in ("nan", "-5", "inf"):
+        option = f"norm_epsilon={value}"
+        refused(run("convert", MNIST, "model", "--option", option), "norm_epsilon")
     left = {"empty", "truncated", "random", "evil", "wrong family", "nan"}
     assert {p.name for p in tmp_path.iterdir()} == left
 
@@ -214,7 +227,9 @@ def test_bad_checkpoints_are_one_line_and_leave_nothing(run, tmp_path):
         (["generate", "MODELS/mnist", "-o", "none/a.png"], "there is no folder"),
         (["generate", "MODELS/mnist", "-o", "/proc/a.png"], "cannot write /proc/a.png"),
         (["generate", "MODELS/mnist", "--seeds", "x", "-o", "a.png"], "seeds: 'x'"),
+        (["generate", "MODELS/mnist", "--seeds", "", "-o", "a.png"], "seeds: ''"),
         (["generate", "MODELS/mnist", "--psi", "nan", "-o", "a.png"], "--psi must be a finite"),
+        (["generate", "MODELS/mnist", "--psi", "1e300", "-o", "a.png"], "--psi must be a finite"),
         (["generate", "MODELS/mnist", "--psi", "x", "-o", "a.png"], "'x' is not a valid float"),
         (["generate", "MODELS/mnist", "--cutoff", "2", "-o", "a.png"], "--cutoff goes with --psi"),
         (["generate", "MODELS/stylegan2", "--psi", "1", "--cutoff", "99", "-o", "a.png"], "0, 8"),
@@ -246,7 +261,35 @@ def test_sweep_mistakes_that_need_directions(run, tmp_path):
     refused(run(*sweep, "--index", "3"), "index must be in 0 to 2")
     refused(run(*sweep, "--layers", "1"), "layers must be in 0 to 0")
     refused(run(*sweep, "--cutoff", "1"), "cutoff goes with psi")
+    refused(run(*sweep, "--index", ""), "index: ''")
+    refused(run(*sweep, "--space", "z"), "--space is for .npy boundaries")
     assert [p.name for p in tmp_path.iterdir()] == ["d.safetensors"]
+
+
+def test_a_terminated_run_leaves_nothing(tmp_path, models):
+    """SIGTERM arrives when the temporary file is there and the work has begun."""
+    code = f"""
+import os, signal, sys
+import jaxlatent.sweeps
+from jaxlatent.__main__ import run
+
+def work(*_, **__):
+    assert len(os.listdir()) == 1
+    os.kill(os.getpid(), signal.SIGTERM)
+
+jaxlatent.sweeps.render = work
+sys.argv = ["jaxlatent", "generate", {str(models / "mnist")!r}, "-o", "a.png"]
+run()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr.strip()) == (130, "jaxlatent: interrupted")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_messages_hold_no_control_characters(run):
+    refused(run("generate", "a\x1b[31mb\x00", "-o", "a.png"), "a\\x1b[31mb\\x00")
 
 
 def test_output_is_not_overwritten_by_a_failure(run, tmp_path):

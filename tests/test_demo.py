@@ -40,6 +40,16 @@ def test_the_demo_writes_what_its_page_shows(tmp_path, monkeypatch, capsys, chec
     directions.check(generator)
     assert demo.parity(generator) < 1e-4
     assert main(["demo", "-o", "faces"]) == 0, "an earlier demo is replaced"
+    (tmp_path / "faces" / "notes.txt").write_text("years of work")
+    assert main(["demo", "-o", "faces"]) == 2, "but nothing that someone put there"
+    assert (tmp_path / "faces" / "notes.txt").is_file()
+
+
+def test_other_pages_are_not_overwritten(tmp_path, capsys):
+    (tmp_path / "index.html").write_text("<html>")
+    assert main(["demo", "-o", str(tmp_path)]) == 2
+    assert "not an earlier result" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "<html>"
 
 
 def test_sweeps_change_faces_without_breaking_them(checkpoint):

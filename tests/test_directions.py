@@ -58,6 +58,18 @@ def test_everything_survives_the_disk(tmp_path, full):
     assert [p.name for p in tmp_path.iterdir()] == ["d.safetensors"]
 
 
+@pytest.mark.usefixtures("lenient")
+def test_numbers_of_numpy_are_saved(tmp_path, stylegan2):
+    from jaxlatent.find import sefa
+
+    found = sefa(stylegan2.affines(np.arange(2)), np.int64(2)).bind(stylegan2, np.arange(2))
+    dataclasses.replace(found, parameters={"rate": np.float32(0.5)}).save(
+        tmp_path / "d.safetensors"
+    )
+    again = Directions.load(tmp_path / "d.safetensors")
+    assert (again.layers, again.parameters) == ((0, 1), {"rate": 0.5})
+
+
 def test_everything_survives_jax(full):
     same(jax.jit(lambda d: d)(full), full)
     doubled = jax.tree.map(lambda x: 2 * x, full)
@@ -70,6 +82,8 @@ def test_choosing_and_naming(full):
     one = full[[1]]
     assert (len(one), one.names, float(one.scale[0])) == (1, ("åge",), 3.0)
     np.testing.assert_array_equal(full[::-1].vectors, full.vectors[::-1])
+    for i, alone in enumerate(full):
+        assert alone.names == full[i].names == full[np.array([i])].names == (full.names[i],)
     assert full.index("smile") == 0
     with pytest.raises(UserError, match="numbered 0 to 1"):
         full[[2]]
@@ -89,6 +103,10 @@ def test_choosing_and_naming(full):
         ({"mean": np.ones((2, 7))}, r"mean must be \[1, 7\]"),
         ({"space": "q"}, "space must be z, w or w"),
         ({"stage": "during"}, "stage must be before or after"),
+        ({"names": ("a", "b", 3)}, "names must be text"),
+        ({"layers": ("a",)}, "layers must be numbers"),
+        ({"scale": np.array([1.0, np.inf, 1.0])}, "scale holds numbers that are not finite"),
+        ({"scale": np.array([1.0, 0.0, 1.0])}, "a scale is 0"),
     ],
 )
 @pytest.mark.usefixtures("lenient")
@@ -97,6 +115,10 @@ def test_wrong_fields_are_refused(fields, message):
         some(**fields)
     with pytest.raises(UserError, match=r"got \[3, 7\]"):
         Directions.of(np.ones((3, 7)))
+    with pytest.raises(UserError, match="vectors holds numbers that are not finite"):
+        Directions.of(np.full((3, 1, 7), np.nan))
+    with pytest.raises(UserError, match=r"in w has one row, got 6; 6 rows are in w\+"):
+        Directions.of(np.ones((3, 6, 7)), space="w")
 
 
 def test_binding_tells_space_layers_and_weights(stylegan2, dcgan):
@@ -164,6 +186,7 @@ def test_bare_boundaries(tmp_path, shape, expected):
         (np.array(["a"]), r"no \.npy array of numbers"),
         (np.array([{"boundary": 1}], object), r"no \.npy array of numbers"),
         (np.zeros((0, 7)), "empty"),
+        (np.full(7, 1e300), "beyond float32"),
     ],
 )
 def test_files_that_are_no_boundary(tmp_path, content, message):

@@ -7,6 +7,11 @@ from jaxlatent import UserError
 from jaxlatent.files import atomic_file, atomic_folder, read_npy
 
 
+def marked(folder):
+    """Stands for a kind of folder: one that holds a mark and nothing else."""
+    return [p.name for p in folder.iterdir()] == ["mark"]
+
+
 class Interrupted(BaseException):
     pass
 
@@ -30,12 +35,12 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path):
 
 def test_an_interrupted_folder_leaves_the_old_one(tmp_path):
     path = tmp_path / "model"
-    with atomic_folder(path, "mark") as temporary:
+    with atomic_folder(path, marked) as temporary:
         (temporary / "mark").write_text("old")
-    with pytest.raises(Interrupted), atomic_folder(path, "mark") as temporary:
+    with pytest.raises(Interrupted), atomic_folder(path, marked) as temporary:
         interrupt(temporary / "mark")
     assert (path / "mark").read_text() == "old"
-    with atomic_folder(path, "mark") as temporary:
+    with atomic_folder(path, marked) as temporary:
         (temporary / "mark").write_text("new")
     assert (path / "mark").read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
@@ -43,12 +48,32 @@ def test_an_interrupted_folder_leaves_the_old_one(tmp_path):
 
 def test_an_empty_folder_may_be_filled(tmp_path):
     (tmp_path / "model").mkdir()
-    with atomic_folder(tmp_path / "model", "mark") as temporary:
+    with atomic_folder(tmp_path / "model", marked) as temporary:
         (temporary / "mark").touch()
     assert (tmp_path / "model" / "mark").is_file()
 
 
-@pytest.mark.parametrize("writer", [atomic_file, lambda p: atomic_folder(p, "mark")])
+def test_links_are_kept(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for content in ("old", "new"):
+        with atomic_folder(tmp_path / "link", marked) as temporary:
+            (temporary / "mark").write_text(content)
+    with atomic_file(tmp_path / "link" / "mark") as temporary:
+        temporary.write_text("newest")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "mark").read_text() == "newest"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_long_names_are_written(tmp_path):
+    path = tmp_path / ("n" * 251 + ".txt")
+    with atomic_file(path) as temporary:
+        temporary.touch()
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("writer", [atomic_file, lambda p: atomic_folder(p, marked)])
 def test_places_that_cannot_be_written_are_found_first(tmp_path, writer):
     (tmp_path / "file").touch()
     for place in ("none/a", "file/a", "../../../../../../../proc/a"):
@@ -69,6 +94,16 @@ def test_read_npy(tmp_path):
     (tmp_path / "b.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-4])
     with pytest.raises(UserError, match=r"no \.npy array"):
         read_npy(tmp_path / "b.npy")
+    for odd, message in (
+        (np.float32(3), "single number"),
+        (np.zeros((0, 3)), "is empty"),
+        (np.array([1e300]), "beyond float32"),
+        (np.array([np.nan]), "not finite"),
+        (np.array(["text"]), "but of"),
+    ):
+        np.save(tmp_path / "odd.npy", odd)
+        with pytest.raises(UserError, match=message):
+            read_npy(tmp_path / "odd.npy")
     np.savez(tmp_path / "c.npz", a=np.ones(3))
     with pytest.raises(UserError, match=r"no \.npy array"):
         read_npy(tmp_path / "c.npz")

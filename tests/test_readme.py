@@ -23,12 +23,14 @@ def test_the_readmes_python_blocks(tmp_path, monkeypatch):
     (tmp_path / "demo").mkdir()
     jaxlatent.save(jaxlatent.load(checkpoint), "demo/model")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["images"].shape == (4, 6, 5, 64, 64, 3)
     assert names["gradient"].shape == (4, 1, 100)
+    assert abs(names["gradient"]).max() > 0
+    assert names["edited"].shape == (4, 64, 64, 3)
     with Image.open("sweep.png") as sheet:
         assert sheet.height > 24 * 128
 

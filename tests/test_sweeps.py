@@ -1,11 +1,13 @@
 """Sweeps equal the same edits made one by one, whatever the chunks, stage, space and noise."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxlatent import Directions, UserError, edit, render, sweep
+from jaxlatent import Directions, Edit, UserError, edit, render, sweep
 from jaxlatent.find import sefa
 from jaxlatent.sweeps import _sweep
 
@@ -47,7 +49,7 @@ def close(ours, theirs):
 @pytest.mark.parametrize("mode", ["relative", "absolute"])
 def test_a_sweep_equals_one_by_one(stylegan2, codes, directions, mode):
     def alone(i, j, t):
-        moved = edit(stylegan2, codes[i : i + 1], directions[[j]], [t], mode=mode)
+        moved = edit(stylegan2, codes[i : i + 1], Edit(directions[[j]], [t], mode=mode))
         return synthesize(stylegan2, moved)
 
     close(sweep(stylegan2, codes, directions, STRENGTHS, mode=mode), one_by_one(alone))
@@ -55,21 +57,17 @@ def test_a_sweep_equals_one_by_one(stylegan2, codes, directions, mode):
 
 @pytest.mark.parametrize("stage", ["before", "after"])
 def test_stage_layers_and_truncation(stylegan2, codes, directions, stage):
-    import dataclasses
-
-    staged = dataclasses.replace(directions, stage=stage)
+    cut = {"psi": 0.6, "cutoff": 4}
 
     def alone(i, j, t):
-        code = codes[i : i + 1]
-        if stage == "after":
-            code = stylegan2.truncate(code, 0.6, 4)
-        code = edit(stylegan2, code, staged[[j]], [t], layers=[1, 2, 5])
-        if stage == "before":
-            code = stylegan2.truncate(code, 0.6, 4)
-        return synthesize(stylegan2, code)
+        step = Edit(directions[j], [t], layers=(1, 2, 5), stage=stage)
+        return synthesize(stylegan2, edit(stylegan2, codes[i : i + 1], step, **cut))
 
-    images = sweep(stylegan2, codes, staged, STRENGTHS, layers=[1, 2, 5], psi=0.6, cutoff=4)
+    images = sweep(stylegan2, codes, directions, STRENGTHS, layers=[1, 2, 5], stage=stage, **cut)
     close(images, one_by_one(alone))
+    staged = dataclasses.replace(directions, stage=stage)
+    own = sweep(stylegan2, codes, staged, STRENGTHS, layers=[1, 2, 5], **cut)
+    np.testing.assert_array_equal(own, images)
 
 
 def test_directions_in_z_pass_through_the_mapping(stylegan2, z):
@@ -128,6 +126,8 @@ def test_images_are_not_clipped(stylegan2, codes, directions):
 def test_mistakes(stylegan2, codes, directions, z):
     with pytest.raises(UserError, match="strengths must be a list"):
         sweep(stylegan2, codes, directions, [])
+    with pytest.raises(UserError, match="stage must be before or after"):
+        sweep(stylegan2, codes, directions, STRENGTHS, stage="during")
     with pytest.raises(UserError, match="cutoff goes with psi"):
         sweep(stylegan2, codes, directions, STRENGTHS, cutoff=2)
     with pytest.raises(UserError, match="cutoff must be in"):

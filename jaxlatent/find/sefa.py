@@ -1,7 +1,10 @@
 """Closed-form factorisation of latent semantics: Shen and Zhou, CVPR 2021, arXiv:2007.06600."""
 
+import operator
 from collections.abc import Sequence
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,7 +26,7 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
         weights: matrices $A_l$, one row for each output: `generator.affines(layers)`.
         k: number of directions, `1 <= k <= d`.
         per_layer: solve for each layer by itself; row `l` of a direction then belongs to the
-            `l`-th matrix given.
+            `l`-th matrix given, and signs are fixed layer by layer.
 
     Returns:
         Unit `vectors` [k, 1, d] and eigenvalues as `scores` [k], largest first; with `per_layer`
@@ -47,22 +50,30 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
     if len(widths) != 1:
         raise UserError(f"the matrices must have one width, got {sorted(widths) or 'none'}")
     (d,) = widths
+    k = operator.index(k)
     if not 1 <= k <= d:
         raise UserError(f"k must be in 1 to {d}, got {k}")
+    vectors, scores = _solve(tuple(weights), k, per_layer)
+    return Directions.of(
+        vectors,
+        scores,
+        method="sefa",
+        sign_anchor=SIGN_ANCHOR,
+        parameters={"k": k, "per_layer": per_layer},
+    )
+
+
+@partial(jax.jit, static_argnames=("k", "per_layer"))
+def _solve(
+    weights: tuple[Float[Array, "_ d"], ...], k: int, per_layer: bool
+) -> tuple[Float[Array, "k m d"], Float[Array, "..."]]:
     grams = jnp.stack([_gram(a) for a in weights])
     if not per_layer:
         grams = jnp.sum(grams, axis=0, keepdims=True)
     values, columns = jnp.linalg.eigh(grams)
     scores = values[:, ::-1][:, :k]
-    vectors = jnp.swapaxes(columns[:, :, ::-1][:, :, :k], 1, 2)
-    vectors = jnp.swapaxes(anchor_sign(vectors), 0, 1)
-    return Directions.of(
-        vectors,
-        scores.T if per_layer else scores[0],
-        method="sefa",
-        sign_anchor=SIGN_ANCHOR,
-        parameters={"k": k, "per_layer": per_layer},
-    )
+    vectors = anchor_sign(jnp.swapaxes(columns[:, :, ::-1][:, :, :k], 1, 2))
+    return jnp.swapaxes(vectors, 0, 1), scores.T if per_layer else scores[0]
 
 
 def _gram(a: Float[Array, "o d"]) -> Float[Array, "d d"]:

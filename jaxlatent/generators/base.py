@@ -1,5 +1,6 @@
 """What every generator is: a function from one latent code per layer to images."""
 
+import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from jaxlatent.keys import AnyKey, per_sample
 
 Noise = Literal["const", "none", "random"] | Sequence[Array]
 Labels = Int[Array, " n"] | Float[Array, "n c"]
+
+MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond it is a mistake
 
 
 class Buffer(nnx.Variable):
@@ -136,8 +139,7 @@ class Generator(nnx.Module):
 
     def broadcast(self, w: Float[Array, "n d"]) -> Float[Array, "n L d"]:
         """Gives every layer the same code."""
-        if w.ndim != 2 or w.shape[1] != self.code_dim:
-            raise UserError(f"broadcast needs w of shape [n, {self.code_dim}], got {w.shape}")
+        _check_rows("w", w, (self.code_dim,))
         return jnp.broadcast_to(w[:, None], (w.shape[0], self.num_layers, w.shape[1]))
 
     def truncate(
@@ -161,28 +163,43 @@ class Generator(nnx.Module):
 
     def check_codes(self, codes: Array) -> None:
         """Raises `UserError` unless `codes` has a row of the right width for every layer."""
-        expected = (self.num_layers, self.code_dim)
-        if codes.ndim != 3 or codes.shape[1:] != expected:
-            raise UserError(
-                f"codes must have the shape [n, {expected[0]}, {expected[1]}] (a row for each "
-                f"layer), got {list(codes.shape)}; generator.broadcast(w) makes them from w"
-            )
+        hint = "; generator.broadcast(w) makes a row for each layer from w"
+        _check_rows("codes", codes, (self.num_layers, self.code_dim), hint)
+
+    def check_z(self, z: Array) -> None:
+        """Raises `UserError` unless `z` has rows of the right width."""
+        _check_rows("z", z, (self.z_dim,))
 
     def select_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         """Returns `layers` checked, or all layers if it is `None`."""
         if layers is None:
             return tuple(range(self.num_layers))
-        wrong = [i for i in layers if not 0 <= i < self.num_layers]
-        if wrong or not layers:
-            raise UserError(f"layers must be in 0 to {self.num_layers - 1}, got {list(layers)}")
-        return tuple(layers)
+        chosen = tuple(operator.index(i) for i in layers)
+        if not chosen or not 0 <= min(chosen) <= max(chosen) < self.num_layers:
+            raise UserError(f"layers must be in 0 to {self.num_layers - 1}, got {list(chosen)}")
+        return chosen
+
+
+def _check_rows(what: str, array: Array, shape: tuple[int, ...], hint: str = "") -> None:
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        expected = ", ".join(str(size) for size in ("n", *shape))
+        raise UserError(f"{what} must have the shape [{expected}], got {list(array.shape)}{hint}")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise UserError(f"{what} must be of a floating type, got {array.dtype}")
+
+
+def check_noise(noise: Noise) -> None:
+    """Raises `UserError` if `noise` is a word that means nothing."""
+    if isinstance(noise, str) and noise not in ("const", "none", "random"):
+        raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
 
 
 def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n c"]:
     """Returns labels as weights over the classes: integers become one-hot rows.
 
     Args:
-        label: integers [n], or weights [n, classes], which pass as they are.
+        label: integers [n], or weights [n, classes], which pass as they are. In a traced program
+            integers have no values to check: one out of range becomes a row of zeros.
         n: number of samples.
         classes: number of classes of the generator.
 
@@ -198,12 +215,17 @@ def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n
             f"this generator is conditional: give a label, integers in 0 to {classes - 1} or "
             f"weights of shape [{n}, {classes}]"
         )
+    label = jnp.asarray(label)
     if label.shape not in ((n,), (n, classes)):
         raise UserError(
             f"labels must be {n} integers or weights [{n}, {classes}], got {list(label.shape)}"
         )
     if label.ndim == 2:
         return label
-    if not isinstance(label, jax.core.Tracer) and not 0 <= label.min() <= label.max() < classes:
+    if not jnp.issubdtype(label.dtype, jnp.integer):
+        raise UserError(f"labels of shape [{n}] must be integers, got {label.dtype}")
+    if isinstance(label, jax.core.Tracer) or not n:
+        return jax.nn.one_hot(label, classes)
+    if not 0 <= label.min() <= label.max() < classes:
         raise UserError(f"labels must be in 0 to {classes - 1}, got {label.tolist()}")
     return jax.nn.one_hot(label, classes)

@@ -11,8 +11,15 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
-from jaxlatent.generators.base import Buffer, Generator, Labels, Noise
-from jaxlatent.generators.layers import ACTIVATIONS, PRECISION
+from jaxlatent.generators.base import (
+    MAX_SIDE,
+    Buffer,
+    Generator,
+    Labels,
+    Noise,
+    check_noise,
+)
+from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
 from jaxlatent.keys import AnyKey
 
 
@@ -62,8 +69,19 @@ class DCGANConfig:
         numbers = (self.z_dim, *self.channels, *self.kernels, *self.strides)
         if min(numbers) < 1 or min(self.paddings + self.output_paddings) < 0:
             raise UserError("sizes must be at least 1 and paddings at least 0")
-        if min(self.sizes()) < 1:
-            raise UserError(f"the layers' sizes would be {self.sizes()}; check the paddings")
+        if any(o >= s for o, s in zip(self.output_paddings, self.strides, strict=True) if o):
+            raise UserError(
+                f"each output padding must be smaller than its stride, got {self.output_paddings} "
+                f"for strides {self.strides}"
+            )
+        sizes = self.sizes()
+        if not 1 <= min(sizes) <= max(*sizes, *self.strides) <= MAX_SIDE:
+            raise UserError(
+                f"the layers' sizes would be {sizes}, which must be in 1 to {MAX_SIDE}; check the "
+                "strides and paddings"
+            )
+        if not 0 <= self.norm_epsilon < 1:
+            raise UserError(f"norm_epsilon must be in [0, 1), got {self.norm_epsilon}")
 
     def sizes(self) -> list[int]:
         """Side of each layer's output in pixels, from an input of one pixel."""
@@ -116,16 +134,7 @@ class Layer(nnx.Module):
             x = jnp.einsum("ni,hwio->nhwo", x[:, 0, 0], kernel[::-1, ::-1], precision=PRECISION)
         else:
             low = kernel.shape[0] - 1 - self.padding
-            pads = (low, low + self.output_padding)
-            x = lax.conv_general_dilated(
-                x,
-                kernel,
-                window_strides=(1, 1),
-                padding=(pads, pads),
-                lhs_dilation=(self.stride, self.stride),
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                precision=PRECISION,
-            )
+            x = conv(x, kernel, (low, low + self.output_padding), dilation=self.stride)
         if self.bias is not None:
             x = x + self.bias[...].astype(x.dtype)[None, None, None]
         return x if self.norm is None else self.norm(x)
@@ -177,8 +186,7 @@ class DCGAN(Generator):
 
     def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
         """Returns `z`: there is no mapping network and there are no classes."""
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise UserError(f"z must have the shape [n, {self.z_dim}], got {list(z.shape)}")
+        self.check_z(z)
         if label is not None:
             raise UserError("this generator is not conditional; give no label")
         return z
@@ -199,6 +207,7 @@ class DCGAN(Generator):
             label: must be `None`.
         """
         self.check_codes(codes)
+        check_noise(noise)
         x = self.map(codes[:, 0], label)[:, None, None]
         for layer in self.layers[:-1]:
             x = ACTIVATIONS[self.config.activation][0](layer(x))

@@ -1,6 +1,7 @@
 """Generators from a config and named arrays, and back: the only way weights get in and out."""
 
 import hashlib
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -93,14 +94,30 @@ def parameters(generator: Generator) -> dict[str, jax.Array]:
     return {_name(path): variable.get_value() for path, variable in state}
 
 
-def fingerprint(generator: Generator) -> str:
-    """Returns a name for exactly these weights: the first 16 digits of their sha256.
+_digests: dict[int, bytes] = {}  # of arrays that are alive, by id: they cannot change
 
-    Directions carry it, so that those of another generator are noticed.
+
+def _digest(value: jax.Array) -> bytes:
+    known = _digests.get(id(value))
+    if known is None:
+        known = hashlib.sha256(np.ascontiguousarray(jax.device_get(value)).tobytes()).digest()
+        if isinstance(value, jax.Array):
+            _digests[id(value)] = known
+            weakref.finalize(value, _digests.pop, id(value))
+    return known
+
+
+def fingerprint(generator: Generator) -> str:
+    """Returns a name for exactly these weights: the first 16 digits of a sha256.
+
+    Directions carry it, so that those of another generator are noticed. Empty while a program is
+    traced, when weights have no values.
     """
+    arrays = parameters(generator)
+    if any(isinstance(value, jax.core.Tracer) for value in arrays.values()):
+        return ""
     digest = hashlib.sha256()
-    for name, value in sorted(parameters(generator).items()):
-        array = np.ascontiguousarray(jax.device_get(value))
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype} {value.shape}".encode())
+        digest.update(_digest(value))
     return digest.hexdigest()[:16]

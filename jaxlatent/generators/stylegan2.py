@@ -12,7 +12,15 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
-from jaxlatent.generators.base import Buffer, Generator, Labels, Noise, class_weights
+from jaxlatent.generators.base import (
+    MAX_SIDE,
+    Buffer,
+    Generator,
+    Labels,
+    Noise,
+    check_noise,
+    class_weights,
+)
 from jaxlatent.generators.layers import (
     ACTIVATIONS,
     bias_act,
@@ -85,8 +93,14 @@ class StyleGAN2Config:
         for taps in (self.resample_filter, self.image_filter):
             if not taps or abs(sum(taps) - 1) > 1e-4:
                 raise UserError(f"the taps of a filter must sum to 1, got {taps}")
+        if self.resolution > MAX_SIDE:
+            raise UserError(f"images may have a side of {MAX_SIDE} at most, got {self.resolution}")
         if self.conv_clamp is not None and not self.conv_clamp > 0:
             raise UserError(f"conv_clamp must be positive or None, got {self.conv_clamp}")
+        if not 0 < self.mapping_lr_multiplier <= 1000:
+            raise UserError(
+                f"mapping_lr_multiplier must be in (0, 1000], got {self.mapping_lr_multiplier}"
+            )
 
     @property
     def resolution(self) -> int:
@@ -301,8 +315,7 @@ class StyleGAN2(Generator):
 
     def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
         """Maps z (and a class) to w."""
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise UserError(f"z must have the shape [n, {self.z_dim}], got {list(z.shape)}")
+        self.check_z(z)
         return self.mapping(z, label)
 
     def styles(self, codes: Float[Array, "n L d"]) -> tuple[dict[str, Array], ...]:
@@ -345,11 +358,10 @@ class StyleGAN2(Generator):
         return [c for block in self.blocks for c in (block.conv0, block.conv1) if c is not None]
 
     def _noise_maps(self, noise: Noise, key: AnyKey | None, n: int) -> list[Array | None]:
+        check_noise(noise)
         convs = self._convs()
         sizes = [4 << ((i + 1) // 2) for i in range(len(convs))]
         if isinstance(noise, str):
-            if noise not in ("const", "none", "random"):
-                raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
             if noise == "none" or not self.config.use_noise:
                 return [None] * len(convs)
             if noise == "const":

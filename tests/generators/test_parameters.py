@@ -1,5 +1,8 @@
 """Parameters get in and out by name, strictly."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -52,6 +55,28 @@ def test_the_fingerprint_follows_the_weights(dcgan):
     assert fingerprint(build(DCGAN_CONFIG, arrays)) != before
     assert fingerprint(dcgan) == before
     assert len(before) == 16
+
+
+def test_the_fingerprint_is_unknown_while_a_program_is_traced(dcgan):
+    seen = []
+    jax.jit(lambda g: seen.append(fingerprint(g)))(dcgan)
+    assert seen == [""]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"norm_epsilon": float("nan")}, r"norm_epsilon must be in \[0, 1\)"),
+        ({"norm_epsilon": -5.0}, "norm_epsilon must be in"),
+        ({"output_paddings": (0, 2, 0)}, "output padding must be smaller than its stride"),
+        ({"strides": (1, 100_000, 2)}, "must be in 1 to 16384"),
+        ({"strides": (10**23, 2, 2)}, "must be in 1 to 16384"),
+        ({"paddings": (3, 3, 3)}, "must be in 1 to 16384"),
+    ],
+)
+def test_dcgan_configs_out_of_range(change, message):
+    with pytest.raises(UserError, match=message):
+        dataclasses.replace(DCGAN_CONFIG, **change)
 
 
 def test_fresh_generators_can_be_initialised():

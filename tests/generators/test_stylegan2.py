@@ -1,6 +1,7 @@
 """StyleGAN2's own: noise, labels, filters, configs; and operators against their definitions."""
 
 import dataclasses
+import math
 from functools import partial
 
 import jax
@@ -65,6 +66,7 @@ def test_noise_mistakes(stylegan2, codes):
         stylegan2.synthesize(codes, [jnp.zeros((4, 4))] * 5)
 
 
+@pytest.mark.usefixtures("lenient")
 def test_labels_as_integers_weights_and_mistakes():
     config = dataclasses.replace(STYLEGAN2_CONFIG, c_dim=3, embed_dim=4)
     generator = filled(config)
@@ -81,6 +83,9 @@ def test_labels_as_integers_weights_and_mistakes():
         generator.map(z, jnp.array([3, 0]))
     with pytest.raises(UserError, match="2 integers or weights"):
         generator.map(z, jnp.zeros((2, 4)))
+    with pytest.raises(UserError, match="must be integers, got float32"):
+        generator.map(z, jnp.zeros(2))
+    assert generator.map(z[:0], jnp.zeros(0, jnp.int32)).shape == (0, 7)
 
 
 def test_truncation_without_a_mean_is_refused():
@@ -100,6 +105,11 @@ def test_truncation_without_a_mean_is_refused():
         ({"c_dim": 3}, "embed_dim goes with c_dim"),
         ({"resample_filter": (1.0, 1.0)}, "sum to 1"),
         ({"conv_clamp": -1.0}, "conv_clamp must be positive"),
+        ({"channels": (1,) * 14}, "side of 16384 at most, got 32768"),
+        ({"mapping_lr_multiplier": 0.0}, r"mapping_lr_multiplier must be in \(0, 1000\]"),
+        ({"mapping_lr_multiplier": -1.0}, "mapping_lr_multiplier must be in"),
+        ({"mapping_lr_multiplier": math.nan}, "mapping_lr_multiplier must be in"),
+        ({"mapping_lr_multiplier": 1e300}, "mapping_lr_multiplier must be in"),
     ],
 )
 def test_configs_out_of_range(change, message):

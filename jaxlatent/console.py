@@ -1,0 +1,78 @@
+"""What the commands share: writing images, a progress bar, one-line warnings."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from jaxlatent.errors import UserError
+from jaxlatent.files import atomic_file
+
+Write = Callable[[np.ndarray, Callable[[], Any]], None]
+
+
+def say_error(word: str, message: object) -> None:
+    """Prints `jaxlatent: word: message` on stderr, in one line of printable text."""
+    line = " ".join(str(message).split())
+    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    click.echo(f"jaxlatent: {word}: {printable}", err=True)
+
+
+def checked_suffix(path: str, *allowed: str) -> str:
+    """Returns the suffix of `path`, or raises `UserError` if it is not one of `allowed`."""
+    suffix = Path(path).suffix
+    if suffix not in allowed:
+        raise UserError(f"-o {path}: the name must end in {' or '.join(allowed)}")
+    return suffix
+
+
+@contextmanager
+def image_file(out: str) -> Iterator[Write]:
+    """Yields what writes images to `out`, as `.npy` or as the sheet that it is given.
+
+    The place is opened first, so that no work is lost.
+
+    Raises:
+        UserError: if `out` cannot be written, or an image is not finite.
+    """
+    suffix = checked_suffix(out, ".png", ".npy")
+    start = time.perf_counter()
+    with atomic_file(out) as temporary:
+
+        def write(images: np.ndarray, sheet: Callable[[], Any]) -> None:
+            if not np.isfinite(images).all():
+                raise UserError(
+                    "some images are not finite: the codes are too far from what the generator "
+                    "was trained on; use a smaller --psi, smaller --strengths or other --codes"
+                )
+            if suffix == ".npy":
+                np.save(temporary, images)
+            else:
+                sheet().save(temporary, format="PNG")
+            count = math.prod(images.shape[:-3])
+            seconds = time.perf_counter() - start
+            height, width = images.shape[-3:-1]
+            plural = "s" * (count != 1)
+            click.echo(f"{out}: {count} image{plural} of {height}x{width} in {seconds:.1f} s")
+
+        yield write
+
+
+def progress_bar() -> Callable[[int, int], None]:
+    """Returns what draws a progress bar on stderr, if a person is there to see it."""
+    from tqdm import tqdm
+
+    bar = tqdm(unit="img", disable=None, leave=False)
+
+    def update(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return update
