@@ -1,7 +1,7 @@
 """Checkpoint files of other projects -> named arrays -> our generators, exactly and safely."""
 
 from converters.convert import Converted, convert
-from converters.detect import FORMATS, detect
+from converters.detect import FORMATS, describe_formats, detect
 from converters.errors import (
     CheckpointError,
     ConversionError,
@@ -19,6 +19,7 @@ __all__ = [
     "CorruptCheckpointError",
     "UnsafeCheckpointError",
     "convert",
+    "describe_formats",
     "detect",
     "read_checkpoint",
 ]

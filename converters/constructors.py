@@ -1,9 +1,12 @@
 """The exact table of names that a checkpoint may mention, and the inert value each stands for.
 
 Whatever is missing here is refused by name. To read a new kind of file, add its name with a
-function that only builds data.
+function that only builds data, and copies no more than the arguments themselves: that is what
+`PickleMachine` has paid for. What is nested in an argument must be checked before it is copied,
+hashed, compared or shown: it may be deep, or unfold without end.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,11 +80,13 @@ class Tensor:
             raise TypeError
         if len(self.shape) > 16 or any(type(n) is not int or not 0 <= n < 1 << 48 for n in numbers):
             raise ValueError
+        if math.prod(n or 1 for n in self.shape) >= 1 << 48:  # NumPy refuses such empty ones too
+            raise ValueError
 
     @property
     def nbytes(self) -> int:
         """Bytes that the tensor unfolds to, repeated elements counted."""
-        return int(np.prod([float(n) for n in self.shape])) * self.storage.dtype.itemsize
+        return math.prod(self.shape) * self.storage.dtype.itemsize
 
     def array(self) -> np.ndarray:
         """Returns the numbers as a read-only view of the file."""
@@ -92,15 +97,19 @@ class NumpyType(Buildable):
     """A pickled `numpy.dtype`: numbers and strings only, never objects or records."""
 
     def __init__(self, code: str, *_: Any) -> None:
-        if not isinstance(code, str) or not re.fullmatch(r"[biufcSU]\d{1,9}", code):
+        if not isinstance(code, str):
+            raise TypeError
+        if not re.fullmatch(r"[biufcSU]\d{1,9}", code):
             raise UnsafeCheckpointError(
-                f"the file holds a numpy array of dtype {str(code)[:40]!r}; only arrays of plain "
+                f"the file holds a numpy array of dtype {code[:40]!r}; only arrays of plain "
                 "numbers and strings are read, and nothing was executed"
             )
         self.dtype = np.dtype(code)
 
     def set_state(self, state: Any) -> None:
         """Takes the byte order out of numpy's dtype state."""
+        if not isinstance(state, tuple):
+            raise TypeError
         _version, order, subdtype, names, fields, *_ = state
         if subdtype is not None or names is not None or fields is not None:
             raise ValueError
@@ -117,6 +126,8 @@ class NumpyArray(Buildable):
 
     def set_state(self, state: Any) -> None:
         """Takes numpy's array state: version, shape, dtype, order, bytes."""
+        if not isinstance(state, tuple):
+            raise TypeError
         *_, shape, kind, fortran, data = state
         if not isinstance(kind, NumpyType) or not isinstance(shape, tuple):
             raise TypeError
@@ -132,21 +143,35 @@ class InertDict(dict[Any, Any], Buildable):
 
 
 class Namespace(InertDict):
-    """An `argparse.Namespace`: its state is its contents."""
+    """An `argparse.Namespace`, made empty: its state is its contents."""
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def set_state(self, state: Any) -> None:
         """Takes the arguments."""
         if not isinstance(state, dict):
             raise TypeError
-        self.update(state)
+        for key, value in state.items():
+            self[checked_key(key)] = value
+
+
+def _tuple(items: Any = ()) -> tuple[Any, ...]:
+    if not isinstance(items, (list, tuple)):
+        raise TypeError
+    return tuple(items)
+
+
+def _list(items: Any = ()) -> list[Any]:
+    return list(_tuple(items))
 
 
 def _pairs(items: Any = ()) -> InertDict:
-    return InertDict((checked_key(key), value) for key, value in items)
+    return InertDict((checked_key(key), value) for key, value in _tuple(items))
 
 
 def _tensor(storage: Storage, offset: int, shape: Any, strides: Any, *_: Any) -> Tensor:
-    return Tensor(storage, offset, tuple(shape), tuple(strides))
+    return Tensor(storage, offset, _tuple(shape), _tuple(strides))
 
 
 def _parameter(data: Any, *_: Any) -> Any:
@@ -154,8 +179,10 @@ def _parameter(data: Any, *_: Any) -> Any:
 
 
 def _scalar(kind: NumpyType, data: Any) -> Any:
-    if not isinstance(kind, NumpyType) or kind.dtype.itemsize != len(data):
+    if not isinstance(kind, NumpyType) or kind.dtype.kind not in "biuf":
         raise TypeError
+    if kind.dtype.itemsize != len(data):
+        raise ValueError
     return np.frombuffer(data, kind.dtype)[0].item()
 
 
@@ -170,7 +197,8 @@ def _persistent_object(meta: Any) -> dict[str, Any]:
     state = meta["state"]
     if not isinstance(state, dict):
         raise TypeError
-    return {"class_name": meta["class_name"], **state}
+    state.setdefault("class_name", meta["class_name"])
+    return state
 
 
 def table(load_from_bytes: Callable[..., Any]) -> Mapping[str, Constructor]:
@@ -182,14 +210,14 @@ def table(load_from_bytes: Callable[..., Any]) -> Mapping[str, Constructor]:
     """
     builders: dict[str, Callable[..., Any] | None] = {
         "argparse.Namespace": Namespace,
-        "builtins.set": list,
-        "__builtin__.set": list,
+        "builtins.set": _list,
+        "__builtin__.set": _list,
         "collections.OrderedDict": _pairs,
         "_codecs.encode": _latin1,
         "dnnlib.util.EasyDict": _pairs,
         "numpy.dtype": NumpyType,
         "numpy.ndarray": None,
-        "torch.Size": tuple,
+        "torch.Size": _tuple,
         "torch._utils._rebuild_parameter": _parameter,
         "torch._utils._rebuild_tensor": _tensor,
         "torch._utils._rebuild_tensor_v2": _tensor,

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from converters.detect import detect, named
-from converters.errors import CheckpointError, ConversionError
-from converters.reader import read_checkpoint
+from converters.errors import MALFORMED, CheckpointError, ConversionError, described
+from converters.formats import Format
+from converters.reader import Checkpoint, read_checkpoint
 from converters.rules import apply_rules
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Origin, build, parameter_shapes
@@ -53,17 +54,26 @@ def convert(
     chosen = None if format is None else named(format)
     checkpoint = read_checkpoint(path)
     try:
-        chosen = detect(checkpoint.tree) if chosen is None else chosen
-        recipe = chosen.recipe(checkpoint.tree, chosen.parse_options(options or {}))
-        arrays = apply_rules(
-            recipe.rules, recipe.arrays, parameter_shapes(recipe.config), recipe.unneeded
-        )
+        chosen = chosen or detect(checkpoint.tree)
+        return _converted(checkpoint, chosen, options or {})
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from None
     except UserError as error:
         raise ConversionError(f"{path}: {error}") from None
-    origin = Origin(chosen.name, checkpoint.path.name, checkpoint.sha256, chosen.license)
+    except MALFORMED as error:
+        name = "" if chosen is None else f" {chosen.name}"
+        raise ConversionError(
+            f"{path}: not a sound{name} checkpoint: {described(error)}"
+        ) from error
+
+
+def _converted(checkpoint: Checkpoint, format: Format, options: Mapping[str, str]) -> Converted:
+    recipe = format.recipe(checkpoint.tree, format.parse_options(options))
+    arrays = apply_rules(
+        recipe.rules, recipe.arrays, parameter_shapes(recipe.config), recipe.unneeded
+    )
+    origin = Origin(format.name, checkpoint.path.name, checkpoint.sha256, format.license)
     generator = build(recipe.config, arrays, origin)
     if recipe.finish is not None:
         recipe.finish(generator)
-    return Converted(generator, chosen.name, recipe.notices)
+    return Converted(generator, format.name, recipe.notices)

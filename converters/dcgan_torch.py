@@ -8,8 +8,20 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.formats import Arrays, Format, Recipe, integers, state_dicts
+from converters.formats import (
+    MAX_LAYERS,
+    Arrays,
+    Format,
+    Option,
+    Recipe,
+    bounded,
+    integer,
+    integers,
+    positive,
+    state_dicts,
+)
 from converters.rules import Rule, transposed_conv
+from jaxlatent.errors import listed
 from jaxlatent.generators import DCGANConfig
 
 _CONTAINERS = ("netG", "generator", "G", "state_dict", "model_state_dict", "model")
@@ -38,6 +50,9 @@ def _stages(arrays: Arrays) -> list[_Stage]:
 
     That is the one listed just before it, or, where all batch norms are listed after all
     convolutions, the first one of its size that has none.
+
+    Raises:
+        ConversionError: if they are not the layers of a generator.
     """
     groups: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
@@ -64,10 +79,12 @@ def _stages(arrays: Arrays) -> list[_Stage]:
         if not free:
             raise ConversionError(f"batch norm {owner!r} follows no convolution of its size")
         free[0].norm = owner
+    _check_chain(stages)
     return stages
 
 
 def _check_chain(stages: list[_Stage]) -> None:
+    bounded(len(stages), MAX_LAYERS, "convolutions")
     problems = [
         f"{a.name} gives {a.outputs} channels but {b.name} takes {b.inputs}"
         for a, b in pairwise(stages)
@@ -87,15 +104,23 @@ def _check_chain(stages: list[_Stage]) -> None:
         raise ConversionError(f"not a DCGAN generator: {'; '.join(problems)}")
 
 
-def _looks_like(tree: Any) -> bool:
+def _find(tree: Any) -> tuple[Arrays, list[_Stage]]:
+    """Returns the first state dict that is a generator; if none is, says why the first is not."""
+    problems = []
     for arrays in state_dicts(tree, _CONTAINERS):
         try:
-            stages = _stages(arrays)
-            _check_chain(stages)
-        except ConversionError:
-            continue
-        return True
-    return False
+            return arrays, _stages(arrays)
+        except ConversionError as error:
+            problems.append(error)
+    raise problems[0] if problems else ConversionError("no dict of named arrays in the file")
+
+
+def _looks_like(tree: Any) -> bool:
+    try:
+        _find(tree)
+    except ConversionError:
+        return False
+    return True
 
 
 def _geometry(stages: list[_Stage], options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -123,6 +148,7 @@ def _guess(
     stages: list[_Stage], kernels: tuple[int, ...], image_size: int | None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     strides, paddings, size = [1], [0], kernels[0]
+    possible = range(0)
     for stage, kernel in zip(stages[1:], kernels[1:], strict=True):
         last = stage is stages[-1]
         if kernel % 2 == 0:
@@ -138,25 +164,24 @@ def _guess(
                 )
             strides.append(1)
             paddings.append((size - image_size) // 2)
-            size -= 2 * paddings[-1]
+            possible = range(size, 0, -2)
         else:
             raise ConversionError(
                 f"the stride of {stage.name} (kernel {kernel}x{kernel}) is not in the file: give "
                 f"the options strides=... and paddings=... with {len(stages)} numbers each, and "
                 "output_paddings=... if the network has them"
             )
-    if image_size is not None and (size != image_size or paddings[-1] < 0):
-        raise ConversionError(f"image_size={image_size} does not fit: the layers give {size}")
+    possible = possible or range(size, size + 1)
+    if image_size is not None and image_size not in possible:
+        sizes = listed([str(side) for side in possible], limit=4)
+        raise ConversionError(
+            f"image_size={image_size} does not fit: these layers can give {sizes}"
+        )
     return tuple(strides), tuple(paddings)
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    found = state_dicts(tree, _CONTAINERS)
-    if not found:
-        raise ConversionError("no dict of named arrays in the file")
-    arrays = found[0]
-    stages = _stages(arrays)
-    _check_chain(stages)
+    arrays, stages = _find(tree)
     config = DCGANConfig(
         z_dim=stages[0].inputs,
         channels=tuple(s.outputs for s in stages),
@@ -178,7 +203,7 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
                 Rule(f"{stage.norm}.weight", f"{target}/norm/scale"),
                 Rule(f"{stage.norm}.bias", f"{target}/norm/bias"),
                 Rule(f"{stage.norm}.running_mean", f"{target}/norm/mean"),
-                Rule(f"{stage.norm}.running_var", f"{target}/norm/variance"),
+                Rule(f"{stage.norm}.running_var", f"{target}/norm/variance", nonnegative=True),
             ]
     counters = [k for k in arrays if k.endswith("num_batches_tracked")]
     return Recipe(config, rules, arrays, counters)
@@ -191,12 +216,12 @@ FORMAT = Format(
     matches=_looks_like,
     recipe=_recipe,
     options={
-        "image_size": int,
-        "strides": integers,
-        "paddings": integers,
-        "output_paddings": integers,
-        "activation": str,
-        "output_activation": str,
-        "norm_epsilon": float,
+        "image_size": Option(integer, "side of the images in pixels"),
+        "strides": Option(integers, "one number for each layer, e.g. 1,2,2,2"),
+        "paddings": Option(integers, "likewise"),
+        "output_paddings": Option(integers, "likewise, all 0 if not given"),
+        "activation": Option(str, "between the layers, relu if not given"),
+        "output_activation": Option(str, "after the last layer, tanh if not given"),
+        "norm_epsilon": Option(positive, "of the batch norms, 1e-5 if not given"),
     },
 )

@@ -36,6 +36,20 @@ def detect(tree: Any) -> Format:
     )
 
 
+def describe_formats() -> str:
+    """Returns what is read: each format's name, who writes it, its licence, its options.
+
+    Example:
+        >>> describe_formats().splitlines()[0]
+        'nvidia-stylegan2'
+    """
+    lines = []
+    for known in FORMATS.values():
+        lines += [known.name, f"  written by  {known.title}", f"  licence     {known.license}"]
+        lines += [f"  --option {name}=...  {o.help}" for name, o in known.options.items()]
+    return "\n".join(lines)
+
+
 def named(name: str) -> Format:
     """Returns the format called `name`, or raises `ConversionError` with the names there are."""
     if name not in FORMATS:
@@ -46,8 +60,12 @@ def named(name: str) -> Format:
 def _summary(tree: Any) -> str:
     if not isinstance(tree, dict) or not tree:
         return f"a {type(tree).__name__}"
-    return listed([f"{k} {_kind(v)}" for k, v in tree.items()], limit=5)
+    return listed([f"{_key(k)} {_kind(v)}" for k, v in tree.items()], limit=5)
 
 
 def _kind(value: Any) -> str:
     return str(list(value.shape)) if isinstance(value, np.ndarray) else f"({type(value).__name__})"
+
+
+def _key(key: Any) -> str:
+    return key[:200] if isinstance(key, str) else _kind(key)

@@ -1,5 +1,7 @@
 """What a checkpoint format is: how to know it, how to read it, what it needs to be told."""
 
+import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,12 @@ from jaxlatent.generators import Generator
 
 Arrays = Mapping[str, np.ndarray]
 
+MAX_BLOCKS = 11  # of a synthesis network: 4 to 4096 pixels; published ones end at 1024
+MAX_LAYERS = 64  # of a stack or a mapping network; published ones have 8
+
 _MAX_ARRAYS = 100_000
+_MAX_MODULES = 10_000
+_MAX_PREFIX = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,19 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Option:
+    """Something that a file leaves open, and that its user must or may say.
+
+    Attributes:
+        parse: reads the user's text; its `ValueError` says what was expected.
+        help: what the option is, in a few words.
+    """
+
+    parse: Callable[[str], Any]
+    help: str
+
+
+@dataclass(frozen=True)
 class Format:
     """One kind of checkpoint.
 
@@ -44,9 +64,9 @@ class Format:
         name: what `--format` takes.
         title: the project that writes it.
         license: what is known about the licence of weights in this format.
-        matches: whether a file's tree looks like it.
+        matches: whether a file's tree looks like it; raises nothing, whatever the tree.
         recipe: reads the tree, given the options.
-        options: parsers of what a file may leave open, by name.
+        options: what a file may leave open, by name.
     """
 
     name: str
@@ -54,7 +74,11 @@ class Format:
     license: str
     matches: Callable[[Any], bool]
     recipe: Callable[[Any, Mapping[str, Any]], Recipe]
-    options: Mapping[str, Callable[[str], Any]]
+    options: Mapping[str, Option]
+
+    def describe_options(self) -> str:
+        """Returns the options with their meaning, in one line."""
+        return "; ".join(f"{k}: {o.help}" for k, o in self.options.items()) or "none"
 
     def parse_options(self, options: Mapping[str, str]) -> dict[str, Any]:
         """Returns the options as values.
@@ -62,21 +86,32 @@ class Format:
         Raises:
             ConversionError: naming every unknown option and every value that does not parse.
         """
-        known = ", ".join(self.options) or "none"
-        problems = [
-            f"unknown option {k!r} (known for {self.name}: {known})"
-            for k in options
-            if k not in self.options
-        ]
+        problems = [f"unknown option {k!r}" for k in options if k not in self.options]
+        if problems:
+            problems.append(f"options of {self.name}: {self.describe_options()}")
         values = {}
-        for name in options.keys() & self.options.keys():
+        for name, option in self.options.items():
+            if name not in options:
+                continue
             try:
-                values[name] = self.options[name](options[name])
+                values[name] = option.parse(options[name])
             except ValueError as error:
-                problems.append(f"option {name}={options[name]}: {error}")
+                problems.append(f"option {name}={options[name][:80]}: {error}")
         if problems:
             raise ConversionError("; ".join(problems))
         return values
+
+
+def integer(text: str) -> int:
+    """Parses a whole number of at most 6 digits.
+
+    Example:
+        >>> integer("28")
+        28
+    """
+    if not re.fullmatch(r"[0-9]{1,6}", text.strip()):
+        raise ValueError("expected a whole number of at most 6 digits")
+    return int(text)
 
 
 def integers(text: str) -> tuple[int, ...]:
@@ -86,7 +121,45 @@ def integers(text: str) -> tuple[int, ...]:
         >>> integers("1,2,2")
         (1, 2, 2)
     """
-    return tuple(int(part) for part in text.split(","))
+    return tuple(integer(part) for part in text.split(","))
+
+
+def positive(text: str) -> float:
+    """Parses a finite number above zero.
+
+    Example:
+        >>> positive("1e-5")
+        1e-05
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError("expected a finite number above 0")
+    return number
+
+
+def bounded(count: int, most: int, what: str) -> int:
+    """Returns `count`, or refuses a file that asks for more than any known network has."""
+    if count > most:
+        raise ConversionError(f"{count} {what}; at most {most} are read")
+    return count
+
+
+def required(arrays: Arrays, name: str) -> np.ndarray:
+    """Returns an array that no file of the format lacks."""
+    if name not in arrays:
+        raise ConversionError(f"the file does not fit the network: missing: {name}")
+    return arrays[name]
+
+
+def extent(arrays: Arrays, name: str, axis: int) -> int:
+    """Returns the length of an axis of a required array."""
+    shape = required(arrays, name).shape
+    if axis >= len(shape):
+        raise ConversionError(f"the file does not fit the network: {name} is {list(shape)}")
+    return shape[axis]
 
 
 def is_state_dict(value: Any) -> bool:
@@ -113,23 +186,42 @@ def state_dicts(tree: Any, names: Sequence[str]) -> list[Arrays]:
         found += [v for k, v in tree.items() if k not in names and is_state_dict(v)]
     else:
         found = []
-    return [{k.removeprefix("module."): v for k, v in arrays.items()} for arrays in found]
+    return [_unwrapped(arrays) for arrays in found]
 
 
-def module_arrays(node: Any, prefix: str = "", found: dict[str, Any] | None = None) -> Arrays:
+def _unwrapped(arrays: Arrays) -> Arrays:
+    """Strips the prefix that torch's DataParallel gives to all names."""
+    if not all(name.startswith("module.") for name in arrays):
+        return arrays
+    return {name.removeprefix("module."): array for name, array in arrays.items()}
+
+
+def module_arrays(module: Any) -> Arrays:
     """Returns the parameters and buffers of a pickled torch module by dotted name.
 
     Raises:
-        ConversionError: if the modules nest without end.
+        ConversionError: if the modules are malformed or nest without end.
     """
-    found = {} if found is None else found
-    if len(found) > _MAX_ARRAYS or prefix.count(".") > 64:
-        raise ConversionError("the pickled modules are nested too deeply or are too many")
-    for group in ("_parameters", "_buffers"):
-        for name, value in node.get(group, {}).items():
-            if isinstance(value, np.ndarray):
-                found[f"{prefix}{name}"] = value
-    for name, child in node.get("_modules", {}).items():
-        if isinstance(child, dict):
-            module_arrays(child, f"{prefix}{name}.", found)
-    return found
+    found: dict[str, np.ndarray] = {}
+    pending = [("", module)]
+    for _ in range(_MAX_MODULES):
+        if not pending:
+            return found
+        prefix, node = pending.pop()
+        for group in ("_parameters", "_buffers"):
+            for name, value in _named(node, group, prefix):
+                if isinstance(value, np.ndarray):
+                    found[f"{prefix}{name}"] = value
+        for name, child in _named(node, "_modules", prefix):
+            if isinstance(child, dict):
+                pending.append((f"{prefix}{name}.", child))
+        if len(prefix) > _MAX_PREFIX or max(len(found), len(pending)) > _MAX_ARRAYS:
+            break
+    raise ConversionError("the pickled modules are nested too deeply or are too many")
+
+
+def _named(node: dict[Any, Any], group: str, prefix: str) -> Collection[tuple[str, Any]]:
+    items = node.get(group, {})
+    if not isinstance(items, dict) or not all(isinstance(name, str) for name in items):
+        raise ConversionError(f"{prefix}{group} of the pickled module does not map names to values")
+    return items.items()

@@ -10,7 +10,7 @@ import io
 import os
 import struct
 import zipfile
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,25 @@ from typing import Any
 import numpy as np
 
 from converters.constructors import NumpyArray, NumpyType, Storage, Tensor, table
-from converters.errors import CheckpointError, CorruptCheckpointError, UnsafeCheckpointError
+from converters.errors import (
+    MALFORMED,
+    CheckpointError,
+    CorruptCheckpointError,
+    UnsafeCheckpointError,
+    described,
+)
 from converters.unpickle import Budget, Constructor, PickleMachine
 
 _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 _LEGACY_PROTOCOL = 1001
 _MAX_DEPTH = 120
 _MAX_NESTED_STREAMS = 2
-_ZIP_ERRORS = (  # what the standard library raises on damaged archives
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    KeyError,
-    ValueError,
-    OverflowError,
-    RuntimeError,
-)
+_DIRECTORY_ENTRY = b"PK\x01\x02"
+_DIRECTORY_ENTRY_COST = 1024  # bytes that `zipfile` takes for one, its name aside
+_PLAIN_COST = 256  # bytes; no empty container takes more, the note that it was converted included
+_ARRAY_COST = 2048  # nor does an array, its numbers aside
+# what the standard library raises on damaged archives
+_ZIP_ERRORS = (zipfile.BadZipFile, struct.error, EOFError, OSError, RuntimeError, *MALFORMED)
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,30 @@ def _read(data: bytes) -> tuple[str, Any]:
     if not data:
         raise CorruptCheckpointError("the file is empty")
     budget = Budget(len(data))
-    if data.startswith(b"PK\x03\x04"):
-        return "torch zip", _Plain(budget).convert(_read_zip(data, budget))
-    if data.startswith(_LEGACY_MAGIC):
-        return "torch legacy", _Plain(budget).convert(_read_legacy(memoryview(data), budget))
+    container, read = _container(data)
     try:
-        value = PickleMachine(memoryview(data), _names(budget), budget).run()
+        return container, _Plain(budget).convert(read(data, budget))
+    except CheckpointError:
+        raise
+    except MALFORMED as error:
+        raise CorruptCheckpointError(f"malformed {container}: {described(error)}") from error
+
+
+def _container(data: bytes) -> tuple[str, Callable[[bytes, Budget], Any]]:
+    if data.startswith(b"PK\x03\x04"):
+        return "torch zip", _read_zip
+    if data.startswith(_LEGACY_MAGIC):
+        return "torch legacy", lambda data, budget: _read_legacy(memoryview(data), budget)
+    return "pickle", _read_pickle
+
+
+def _read_pickle(data: bytes, budget: Budget) -> Any:
+    try:
+        return PickleMachine(memoryview(data), _names(budget), budget).run()
     except CorruptCheckpointError:
         if data[0] == 0x80:
             raise
         raise CorruptCheckpointError(_unrecognised(data)) from None
-    return "pickle", _Plain(budget).convert(value)
 
 
 def _unrecognised(data: bytes) -> str:
@@ -138,6 +152,7 @@ def _storage(identifier: Any) -> tuple[Storage, str, Any]:
 
 
 def _read_zip(data: bytes, budget: Budget) -> Any:
+    budget.spend(data.count(_DIRECTORY_ENTRY) * _DIRECTORY_ENTRY_COST)
     try:
         return _read_records(zipfile.ZipFile(io.BytesIO(data)), budget)
     except CheckpointError:
@@ -147,23 +162,29 @@ def _read_zip(data: bytes, budget: Budget) -> Any:
 
 
 def _read_records(archive: zipfile.ZipFile, budget: Budget) -> Any:
-    sizes = {info.filename: info.file_size for info in archive.infolist()}
-    root = next((name[: -len("data.pkl")] for name in sizes if name.endswith("/data.pkl")), None)
+    records = {info.filename: info for info in archive.infolist()}
+    root = next((name[: -len("data.pkl")] for name in records if name.endswith("/data.pkl")), None)
     if root is None:
         raise CorruptCheckpointError("a zip archive without data.pkl; expected one by torch.save")
-    if f"{root}constants.pkl" in sizes:
+    if f"{root}constants.pkl" in records:
         raise UnsafeCheckpointError(
             "a TorchScript archive, which holds code; save the network's state_dict instead"
         )
 
     def record(name: str) -> memoryview:
-        if name not in sizes:
-            raise CorruptCheckpointError(f"the record {name!r} is missing")
-        budget.spend(sizes[name])
-        return memoryview(archive.read(name))
+        info = records.get(name)
+        if info is None:
+            raise CorruptCheckpointError(f"the record {name[:200]!r} is missing")
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            raise CorruptCheckpointError(
+                f"the record {name[:200]!r} is compressed, which torch.save never does; pack the "
+                "archive again without compression (zip -0)"
+            )
+        budget.spend(info.file_size)
+        return memoryview(archive.read(info))
 
     order = "little"
-    if f"{root}byteorder" in sizes:
+    if f"{root}byteorder" in records:
         order = str(record(f"{root}byteorder")[:8], "ascii", "replace")
     storages: dict[str, Storage] = {}
 
@@ -195,11 +216,12 @@ def _read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
 
     def load(identifier: Any) -> Storage:
         storage, key, view = _storage(identifier)
-        known = storages.setdefault(key, storage)
+        known = _same(storages.setdefault(key, storage), storage)
         if view is None:
-            return _same(known, storage)
-        views.append((storage, key, view))
-        return storage
+            return known
+        part = Storage(storage.dtype, storage.count)
+        views.append((part, key, view))
+        return part
 
     def pickle(persistent_load: Any = None) -> Any:
         nonlocal position
@@ -216,7 +238,7 @@ def _read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
         raise CorruptCheckpointError("a legacy file written on a big-endian machine is not read")
     value, keys = pickle(load), pickle()
     for key in keys if isinstance(keys, list) else [None]:
-        if key not in storages:
+        if not isinstance(key, str) or key not in storages:
             raise CorruptCheckpointError("the list of storages does not match the tensors")
         storage = storages[key]
         size = storage.count * storage.dtype.itemsize
@@ -229,19 +251,21 @@ def _read_legacy(data: memoryview, budget: Budget, depth: int = 0) -> Any:
             raise CorruptCheckpointError(f"storage size mismatch at byte {position}")
         storage.data = data[position + 8 : position + 8 + size]
         position += 8 + size
-    for storage, key, view in views:
-        _take_view(storage, storages[key], view)
+    for part, key, view in views:
+        _take_view(part, storages[key], view)
     return value
 
 
-def _take_view(storage: Storage, root: Storage, view: Any) -> None:
+def _take_view(part: Storage, root: Storage, view: Any) -> None:
     """Old files: a storage may be a part of another one, `(key, offset, count)`."""
+    if not isinstance(view, tuple) or [type(v) for v in view[1:]] != [int, int]:
+        raise CorruptCheckpointError("malformed storage view")
     _, offset, count = view
     size = root.dtype.itemsize
     if root.data is None or not 0 <= offset <= offset + count <= root.count:
         raise CorruptCheckpointError("a storage view lies outside its storage")
-    storage.count = count
-    storage.data = root.data[offset * size : (offset + count) * size]
+    part.count = count
+    part.data = root.data[offset * size : (offset + count) * size]
 
 
 class _Plain:
@@ -255,17 +279,21 @@ class _Plain:
     def convert(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, (str, int, float, type(None))):
             return value
-        if isinstance(value, memoryview):
-            return bytes(value) if len(value) < 4096 else value
         if id(value) not in self._done:
             if id(value) in self._open or depth > _MAX_DEPTH:
                 raise CorruptCheckpointError("values nested in themselves or too deeply")
+            self._budget.spend(_PLAIN_COST)
             self._open.add(id(value))
             self._done[id(value)] = self._convert(value, depth + 1)
             self._open.remove(id(value))
         return self._done[id(value)]
 
     def _convert(self, value: Any, depth: int) -> Any:
+        if isinstance(value, memoryview):
+            if len(value) >= 4096:
+                return value
+            self._budget.spend(len(value))
+            return bytes(value)
         if isinstance(value, dict):
             return {key: self.convert(item, depth) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -273,7 +301,7 @@ class _Plain:
         if isinstance(value, Storage):
             value = Tensor(value, 0, (value.count,), (1,))
         if isinstance(value, Tensor):
-            self._budget.spend(value.nbytes)
+            self._budget.spend(value.nbytes + _ARRAY_COST)
             return value.array()
         if isinstance(value, NumpyArray):
             return value.array

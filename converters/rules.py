@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from converters.errors import ConversionError
@@ -65,6 +66,12 @@ def channels_last(array: np.ndarray) -> np.ndarray:
 class Rule(NamedTuple):
     """One parameter: the name in the file, the path in our module, and what turns one to other.
 
+    Attributes:
+        source: the name in the file.
+        target: the path in our module.
+        transform: turns the file's array into ours.
+        nonnegative: whether no number may be below zero, as in a variance.
+
     Example:
         >>> Rule("fc.weight", "mapping/layers/0/weight", transpose).source
         'fc.weight'
@@ -73,6 +80,7 @@ class Rule(NamedTuple):
     source: str
     target: str
     transform: Transform = same
+    nonnegative: bool = False
 
 
 def chain(*transforms: Transform) -> Transform:
@@ -84,6 +92,16 @@ def chain(*transforms: Transform) -> Transform:
         return array
 
     return chained
+
+
+def is_numeric(dtype: np.dtype) -> bool:
+    """Tells whether weights can be of this type: real numbers, neither complex nor text.
+
+    Example:
+        >>> is_numeric(np.dtype(ml_dtypes.bfloat16)), is_numeric(np.dtype("U3"))
+        (True, False)
+    """
+    return dtype.kind in "biuf" or dtype.type is ml_dtypes.bfloat16
 
 
 def apply_rules(
@@ -104,8 +122,8 @@ def apply_rules(
         Arrays in float32 by path, contiguous and writable.
 
     Raises:
-        ConversionError: naming all missing, unexpected, doubled, wrong-shaped and non-finite
-            arrays at once.
+        ConversionError: naming all missing, unexpected, doubled, wrong-shaped, non-numeric,
+            non-finite and wrongly negative arrays at once.
 
     Example:
         >>> apply_rules([Rule("b", "bias")], {"b": np.ones(2), "c": np.ones(1)}, {"bias": (3,)})
@@ -122,7 +140,9 @@ def apply_rules(
         "not filled": [k for k in shapes if k not in targets],
         "no such parameter": [k for k in targets if k not in shapes],
         "wrong shape": [],
+        "not numbers": [],
         "not finite (NaN or infinity)": [],
+        "negative": [],
     }
     found = {}
     for rule in rules:
@@ -131,17 +151,22 @@ def apply_rules(
         source, shape = arrays[rule.source], shapes[rule.target]
         try:
             array = rule.transform(source)
-        except ValueError:
+        except (ValueError, IndexError):
             array = source
         if array.shape != shape:
             problems["wrong shape"].append(
                 f"{rule.source} gives {list(array.shape)}, {rule.target} needs {list(shape)}"
             )
             continue
+        if not is_numeric(array.dtype):
+            problems["not numbers"].append(f"{rule.source} ({array.dtype})")
+            continue
         with np.errstate(over="ignore"):  # an overflow becomes infinity, which is reported
             found[rule.target] = np.array(array, np.float32, order="C")
         if not np.isfinite(found[rule.target]).all():
             problems["not finite (NaN or infinity)"].append(rule.source)
+        if rule.nonnegative and (found[rule.target] < 0).any():
+            problems["negative"].append(rule.source)
     report = "; ".join(f"{what}: {listed(names)}" for what, names in problems.items() if names)
     if report:
         raise ConversionError(f"the file does not fit the network: {report}")

@@ -1,14 +1,27 @@
 """StyleGAN2 pickles of NVlabs/stylegan2-ada-pytorch and NVlabs/stylegan3."""
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.formats import Arrays, Format, Recipe, module_arrays
-from converters.rules import Rule, channels_last, conv, flipped_conv, transpose
+from converters.formats import (
+    MAX_BLOCKS,
+    MAX_LAYERS,
+    Arrays,
+    Format,
+    Recipe,
+    bounded,
+    extent,
+    module_arrays,
+    required,
+)
+from converters.rules import Rule, channels_last, conv, flipped_conv, is_numeric, transpose
 from jaxlatent.generators import StyleGAN2Config
+
+_MAX_TAPS = 64
 
 
 def _generator_node(tree: Any) -> dict[str, Any] | None:
@@ -17,7 +30,8 @@ def _generator_node(tree: Any) -> dict[str, Any] | None:
         return None
     node = tree.get("G_ema", tree)
     synthesis = _child(node, "synthesis")
-    return node if _child(synthesis, "b4") is not None and _child(node, "mapping") else None
+    complete = None not in (_child(synthesis, "b4"), _child(node, "mapping"))
+    return node if complete else None
 
 
 def _child(node: Any, *names: str) -> Any:
@@ -37,54 +51,66 @@ def taps(kernel: np.ndarray) -> tuple[float, ...]:
         >>> taps(np.outer([1, 3, 3, 1], [1, 3, 3, 1]))
         (0.125, 0.375, 0.375, 0.125)
     """
-    kernel = np.asarray(kernel, np.float64)
-    values = kernel.sum(axis=0) if kernel.ndim == 2 else kernel.reshape(-1)
-    total = values.sum()
-    values = values / total if total else values
-    if not total or (
-        kernel.ndim == 2 and not np.allclose(np.outer(values, values), kernel / total, atol=1e-6)
-    ):
-        raise ConversionError("a resampling filter is not the product of 1-D taps of sum 1")
-    return tuple(float(round(v, 9)) for v in values)
+    sides = set(kernel.shape)
+    if kernel.ndim in (1, 2) and len(sides) == 1 and max(sides) <= _MAX_TAPS:
+        values = _taps(kernel) if is_numeric(kernel.dtype) else None
+        if values is not None:
+            return tuple(float(round(v, 9)) for v in values)
+    raise ConversionError("a resampling filter is not the product of 1-D taps of sum 1")
+
+
+def _taps(kernel: np.ndarray) -> np.ndarray | None:
+    with np.errstate(all="ignore"):
+        kernel = kernel.astype(np.float64)
+        kernel = kernel / kernel.sum()
+        values = kernel.sum(axis=0) if kernel.ndim == 2 else kernel
+        product = np.outer(values, values) if kernel.ndim == 2 else values
+    good = np.isclose(values.sum(), 1) and np.allclose(product, kernel, atol=1e-6)
+    return values if good else None
+
+
+def _attribute(module: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+    """Returns an attribute of a pickled module, which must be there and of this type."""
+    if not isinstance(module, dict) or not isinstance(module.get(name, ...), kind):
+        raise ConversionError(f"the pickled layers have no {name}, or an odd one")
+    return module[name]
+
+
+def _count(module: dict[str, Any], prefix: str) -> int:
+    return sum(1 for name in module.get("_modules", {}) if name.startswith(prefix))
 
 
 def _config(node: dict[str, Any], arrays: Arrays) -> StyleGAN2Config:
     """Reads the config from the modules' attributes and the arrays' shapes."""
     mapping, synthesis = _child(node, "mapping"), _child(node, "synthesis")
-    blocks = sum(1 for name in synthesis["_modules"] if name.startswith("b"))
-    last = 4 << (blocks - 1)
-    try:
-        layers = [name for name in mapping["_modules"] if name.startswith("fc")]
-        first_layer, conv1 = _child(mapping, "fc0"), _child(synthesis, "b4", "conv1")
-        clamp = conv1["conv_clamp"]
-        embed = arrays.get("mapping.embed.weight")
-        embed_dim = 0 if embed is None else embed.shape[0]
-        widths = tuple(arrays[f"mapping.fc{i}.weight"].shape[0] for i in range(len(layers)))
-        up_filter = arrays.get("synthesis.b8.conv0.resample_filter", np.ones(1))
-        return StyleGAN2Config(
-            channels=tuple(
-                arrays[f"synthesis.b{4 << i}.conv1.weight"].shape[0] for i in range(blocks)
-            ),
-            z_dim=arrays["mapping.fc0.weight"].shape[1] - embed_dim,
-            w_dim=widths[-1],
-            c_dim=0 if embed is None else embed.shape[1],
-            img_channels=arrays[f"synthesis.b{last}.torgb.weight"].shape[0],
-            mapping_widths=widths,
-            embed_dim=embed_dim,
-            mapping_lr_multiplier=float(first_layer["bias_gain"]),
-            mapping_activation=first_layer["activation"],
-            activation=conv1["activation"],
-            architecture=_child(synthesis, "b4")["architecture"],
-            resample_filter=taps(up_filter),
-            image_filter=taps(arrays["synthesis.b4.resample_filter"]),
-            conv_clamp=None if clamp is None else float(clamp),
-            use_noise="synthesis.b4.conv1.noise_const" in arrays,
-            has_w_avg="mapping.w_avg" in arrays,
-        )
-    except (KeyError, IndexError, TypeError) as error:
-        raise ConversionError(
-            f"not a StyleGAN2 generator of NVIDIA's: {error} is missing"
-        ) from None
+    b4, conv1 = _child(synthesis, "b4"), _child(synthesis, "b4", "conv1")
+    fc0 = _child(mapping, "fc0")
+    blocks = bounded(_count(synthesis, "b"), MAX_BLOCKS, "resolutions")
+    layers = bounded(_count(mapping, "fc"), MAX_LAYERS, "mapping layers")
+    clamp = _attribute(conv1, "conv_clamp", (int, float, NoneType))
+    conditional = "mapping.embed.weight" in arrays
+    embed_dim = extent(arrays, "mapping.embed.weight", 0) if conditional else 0
+    widths = tuple(extent(arrays, f"mapping.fc{i}.weight", 0) for i in range(layers))
+    return StyleGAN2Config(
+        channels=tuple(
+            extent(arrays, f"synthesis.b{4 << i}.conv1.weight", 0) for i in range(blocks)
+        ),
+        z_dim=extent(arrays, "mapping.fc0.weight", 1) - embed_dim,
+        w_dim=widths[-1],
+        c_dim=extent(arrays, "mapping.embed.weight", 1) if conditional else 0,
+        img_channels=extent(arrays, f"synthesis.b{4 << (blocks - 1)}.torgb.weight", 0),
+        mapping_widths=widths,
+        embed_dim=embed_dim,
+        mapping_lr_multiplier=float(_attribute(fc0, "bias_gain", (int, float))),
+        mapping_activation=_attribute(fc0, "activation", str),
+        activation=_attribute(conv1, "activation", str),
+        architecture=_attribute(b4, "architecture", str),
+        resample_filter=taps(arrays.get("synthesis.b8.conv0.resample_filter", np.ones(1))),
+        image_filter=taps(required(arrays, "synthesis.b4.resample_filter")),
+        conv_clamp=None if clamp is None else float(clamp),
+        use_noise="synthesis.b4.conv1.noise_const" in arrays,
+        has_w_avg="mapping.w_avg" in arrays,
+    )
 
 
 def _dense(source: str, target: str) -> list[Rule]:

@@ -8,7 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.formats import Arrays, Format, Recipe, state_dicts
+from converters.formats import (
+    MAX_BLOCKS,
+    MAX_LAYERS,
+    Arrays,
+    Format,
+    Option,
+    Recipe,
+    bounded,
+    extent,
+    positive,
+    required,
+    state_dicts,
+)
 from converters.rules import (
     Rule,
     chain,
@@ -46,24 +58,20 @@ def _config(arrays: Arrays, lr_multiplier: float) -> StyleGAN2Config:
     convs = _count(arrays, "convs.{}.conv.weight")
     if convs % 2:
         raise ConversionError(f"{convs} layers convs.N; they come in pairs")
-    channels = [arrays["conv1.conv.weight"].shape[1]]
-    channels += [arrays[f"convs.{i}.conv.weight"].shape[1] for i in range(1, convs, 2)]
-    layers = _count(arrays, "style.{}.weight", start=1)
-    try:
-        return StyleGAN2Config(
-            channels=tuple(channels),
-            z_dim=arrays["style.1.weight"].shape[1],
-            w_dim=arrays[f"style.{layers}.weight"].shape[0],
-            img_channels=arrays["to_rgb1.conv.weight"].shape[1],
-            mapping_widths=tuple(
-                arrays[f"style.{i}.weight"].shape[0] for i in range(1, layers + 1)
-            ),
-            mapping_lr_multiplier=lr_multiplier,
-            resample_filter=taps(arrays["convs.0.conv.blur.kernel"]),
-            image_filter=taps(arrays["to_rgbs.0.upsample.kernel"]),
-        )
-    except (KeyError, IndexError) as error:
-        raise ConversionError(f"not a rosinality StyleGAN2 generator: {error} is missing") from None
+    bounded(1 + convs // 2, MAX_BLOCKS, "resolutions")
+    layers = bounded(_count(arrays, "style.{}.weight", start=1), MAX_LAYERS, "mapping layers")
+    widths = tuple(extent(arrays, f"style.{i}.weight", 0) for i in range(1, layers + 1))
+    plain = ["conv1", *(f"convs.{i}" for i in range(1, convs, 2))]
+    return StyleGAN2Config(
+        channels=tuple(extent(arrays, f"{name}.conv.weight", 1) for name in plain),
+        z_dim=extent(arrays, "style.1.weight", 1),
+        w_dim=widths[-1],
+        img_channels=extent(arrays, "to_rgb1.conv.weight", 1),
+        mapping_widths=widths,
+        mapping_lr_multiplier=lr_multiplier,
+        resample_filter=taps(required(arrays, "convs.0.conv.blur.kernel")),
+        image_filter=taps(required(arrays, "to_rgbs.0.upsample.kernel")),
+    )
 
 
 def _styled_conv(source: str, target: str, noise: int, up: bool) -> list[Rule]:
@@ -125,10 +133,10 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         notices.append(
             f"the file has no mean w; estimated from {_AVERAGE_SAMPLES} samples for truncation"
         )
-    if "noises.noise_0" not in arrays:
+    if not any(name.startswith("noises.") for name in arrays):
         for i in range(config.num_convs):
             side = 4 << ((i + 1) // 2)
-            arrays[f"noises.noise_{i}"] = np.zeros((1, 1, side, side), np.float32)
+            arrays[f"noises.noise_{i}"] = np.broadcast_to(np.float32(0), (1, 1, side, side))
         notices.append("the file has no constant noise maps; noise=const adds none")
     if "mapping_lr_multiplier" not in options:
         notices.append("mapping_lr_multiplier is not in the file; 0.01 assumed, as in all releases")
@@ -142,5 +150,7 @@ FORMAT = Format(
     license="MIT code; weights converted from NVIDIA's keep NVIDIA's licence",
     matches=lambda tree: _find(tree) is not None,
     recipe=_recipe,
-    options={"mapping_lr_multiplier": float},
+    options={
+        "mapping_lr_multiplier": Option(positive, "of the training, 0.01 if not given"),
+    },
 )

@@ -4,7 +4,7 @@ A pickle is a program for a small stack machine. Python's own machine imports an
 the program names; this one knows the opcodes of data and looks every name up in a
 fixed table of constructors (`converters.constructors`). There is no import, no call into a
 foreign object, no attribute assignment, and no opcode that could reach one. Sizes are checked
-against the bytes at hand before anything is allocated.
+against the bytes at hand, and memory is paid for out of a `Budget`, before anything is allocated.
 """
 
 import struct
@@ -13,9 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from converters.errors import CorruptCheckpointError, UnsafeCheckpointError
+from converters.errors import (
+    MALFORMED,
+    CheckpointError,
+    CorruptCheckpointError,
+    UnsafeCheckpointError,
+)
 
-_OPCODE_COST = 128  # bytes; no opcode's own value takes more
+_OPCODE_COST = 128  # bytes; no number, empty container, or place on the stack or memo takes more
+_OBJECT_COST = 512  # nor does an object made by a constructor, or a view of the file
+_ENTRY_COST = 128  # nor does an entry of a container that a constructor copies
 _MAX_INT_BYTES = 16
 _KEY_TYPES = (str, bytes, int, float, bool, type(None))
 
@@ -36,7 +43,9 @@ class Constructor:
 
 
 class Budget:
-    """Memory that reading one file may take: four times its size and 64 MiB, never more.
+    """Memory that a file's values may take beside the file itself: 64 MiB and four times its size.
+
+    It is spent before it is allocated and never given back, so what is held is never more.
 
     Args:
         file_size: in bytes.
@@ -115,9 +124,9 @@ class PickleMachine:
                 )
             try:
                 handler(self)
-            except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-                if isinstance(error, (UnsafeCheckpointError, CorruptCheckpointError)):
-                    raise
+            except CheckpointError:
+                raise
+            except MALFORMED as error:
                 raise CorruptCheckpointError(
                     f"malformed pickle at byte {start}: {type(error).__name__}"
                 ) from None
@@ -139,10 +148,17 @@ class PickleMachine:
     def _line(self) -> str:
         for end in range(self.position, min(len(self.data), self.position + 1024)):
             if self.data[end] == ord("\n"):
-                text = bytes(self._take(end - self.position)).decode("utf-8")
+                text = self._decoded(end - self.position)
                 self.position += 1
                 return text
         raise CorruptCheckpointError(f"unterminated name at byte {self.position}")
+
+    def _decoded(self, length: int, encoding: str = "utf-8") -> str:
+        data = self._take(length)
+        # a character takes 1 byte up to U+00FF, then 2, then 4, beside the narrower copy
+        wide = encoding == "utf-8" and max(data, default=0) > 0xC3
+        self._budget.spend((6 if wide else 2) * length)
+        return str(data, encoding, "surrogatepass" if encoding == "utf-8" else "strict")
 
     def _push(self, value: Any) -> None:
         self._stack.append(value)
@@ -187,7 +203,17 @@ class PickleMachine:
             raise TypeError
         if not isinstance(args, tuple):
             raise TypeError
+        self._pay(args, *args)
         self._push(constructor.build(*args))
+
+    def _pay(self, *arguments: Any) -> None:
+        """Spends what an object made of `arguments` may take, a copy of each of them included."""
+        self._budget.spend(_OBJECT_COST)
+        for argument in arguments:
+            if isinstance(argument, str):
+                self._budget.spend(len(argument))
+            elif isinstance(argument, (list, tuple, dict)):
+                self._budget.spend(_ENTRY_COST * len(argument))
 
     def _global(self) -> None:
         module = self._line()
@@ -197,7 +223,7 @@ class PickleMachine:
         name, module = self._pop(), self._pop()
         if not isinstance(name, str) or not isinstance(module, str):
             raise TypeError
-        self._find(f"{module}.{name}")
+        self._find(f"{module[:200]}.{name[:200]}")
 
     def _extension(self) -> None:
         raise UnsafeCheckpointError(
@@ -213,12 +239,14 @@ class PickleMachine:
 
     def _build(self) -> None:
         state = self._pop()
+        self._pay(state)
         self._top(Buildable).set_state(state)
 
     def _persistent_id(self) -> None:
         identifier = self._pop()
         if self._persistent_load is None:
             raise CorruptCheckpointError("a persistent id in a pickle that has no storages")
+        self._pay()
         self._push(self._persistent_load(identifier))
 
     def _tuple(self, count: int) -> None:
@@ -247,8 +275,11 @@ class PickleMachine:
         self._push(int.from_bytes(self._take(length), "little", signed=True))
 
     def _text(self, length: int, encoding: str = "utf-8") -> None:
-        errors = "surrogatepass" if encoding == "utf-8" else "strict"
-        self._push(str(self._take(length), encoding, errors))
+        self._push(self._decoded(length, encoding))
+
+    def _bytes(self, length: int) -> None:
+        self._pay()
+        self._push(self._take(length))
 
     def _line_number(self) -> None:
         line = self._line().removesuffix("L")
@@ -296,10 +327,10 @@ _HANDLERS: dict[int, Callable[[PickleMachine], Any]] = {
     0x8D: lambda m: m._text(m._number("<Q")),
     ord("U"): lambda m: m._text(m._number("<B"), "latin-1"),
     ord("T"): lambda m: m._text(m._number("<I"), "latin-1"),
-    ord("C"): lambda m: m._push(m._take(m._number("<B"))),
-    ord("B"): lambda m: m._push(m._take(m._number("<I"))),
-    0x8E: lambda m: m._push(m._take(m._number("<Q"))),
-    0x96: lambda m: m._push(m._take(m._number("<Q"))),
+    ord("C"): lambda m: m._bytes(m._number("<B")),
+    ord("B"): lambda m: m._bytes(m._number("<I")),
+    0x8E: lambda m: m._bytes(m._number("<Q")),
+    0x96: lambda m: m._bytes(m._number("<Q")),
     # protocol 0, one line an argument
     ord("I"): lambda m: m._line_number(),
     ord("L"): lambda m: m._line_number(),

@@ -74,6 +74,7 @@ def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str,
     """Convert a PyTorch CHECKPOINT into the model folder OUT_DIR.
 
     Neither torch nor the original code is needed, and nothing in the file is executed.
+    `jaxlatent formats` lists what --format and --option take.
     """
     pairs = arguments.pairs(options)
     from jaxlatent.bundle import is_bundle
@@ -88,6 +89,14 @@ def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str,
         click.echo(f"note: {notice}")
     generator = converted.generator
     click.echo(f"{out_dir}: {generator.family}, {_size(generator)}, from {converted.format}")
+
+
+@cli.command(epilog=_examples("jaxlatent formats"))
+def formats() -> None:
+    """List the checkpoint formats that are read, and their options."""
+    from converters import describe_formats
+
+    click.echo(describe_formats())
 
 
 @cli.command(epilog=_examples("jaxlatent info ffhq"))

@@ -17,10 +17,8 @@ Write = Callable[[np.ndarray, Callable[[], Any]], None]
 
 
 def say_error(word: str, message: object) -> None:
-    """Prints `jaxlatent: word: message` on stderr, in one line of printable text."""
-    line = " ".join(str(message).split())
-    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    click.echo(f"jaxlatent: {word}: {printable}", err=True)
+    """Prints `jaxlatent: word: message` on stderr, in one line."""
+    click.echo(f"jaxlatent: {word}: {' '.join(str(message).split())}", err=True)
 
 
 def checked_suffix(path: str, *allowed: str) -> str:

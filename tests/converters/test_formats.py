@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from converters import FORMATS, ConversionError, convert, detect
+from converters.formats import module_arrays, state_dicts
 from converters.stylegan2_nvidia import taps
 
 RANDOM = np.random.RandomState(0)
@@ -80,12 +81,19 @@ def test_odd_kernels_need_explicit_geometry(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": "17"}, "image_size=17 does not fit"),
-        ({"image_size": "many"}, "option image_size=many"),
-        ({"depth": "3"}, "unknown option 'depth'"),
+        ({"image_size": "17"}, "image_size=17 does not fit: these layers can give 16$"),
+        ({"image_size": "many"}, "image_size=many: expected a whole number"),
+        ({"image_size": "-16"}, "image_size=-16: expected a whole number"),
+        ({"image_size": "9" * 5000}, "at most 6 digits"),
+        ({"strides": "1,2,9999999"}, "at most 6 digits"),
+        ({"norm_epsilon": "nan"}, "norm_epsilon=nan: expected a finite number above 0"),
+        ({"norm_epsilon": "inf"}, "finite"),
+        ({"norm_epsilon": "0"}, "above 0"),
+        ({"norm_epsilon": "tiny"}, "norm_epsilon=tiny: expected a finite"),
+        ({"depth": "3"}, "unknown option 'depth'.*image_size: side of the images"),
         ({"strides": "1,2"}, "one number for each of 3 layers"),
         ({"strides": "1,2,2"}, "both strides and paddings"),
-        ({"strides": "1,2,2", "paddings": "0,9,1"}, "check the paddings"),
+        ({"strides": "1,2,2", "paddings": "0,9,1"}, r"check the .*paddings"),
         ({"strides": "1,0,2", "paddings": "0,1,1"}, "at least 1"),
         ({"activation": "sine"}, "activation must be one of"),
     ],
@@ -93,6 +101,40 @@ def test_odd_kernels_need_explicit_geometry(tmp_path):
 def test_options_out_of_range(tmp_path, options, message):
     with pytest.raises(ConversionError, match=message):
         convert(write(tmp_path, dcgan()), options=options)
+
+
+@pytest.mark.parametrize("size", ["0", "18", "15", "999999"])
+def test_the_image_sizes_that_a_cropping_layer_can_give_are_told(tmp_path, size):
+    path = write(tmp_path, dcgan((4, 4, 4, 1)))
+    with pytest.raises(ConversionError, match=r"can give 16, 14, 12, 10 and 4 more$"):
+        convert(path, options={"image_size": size})
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-0.01", "fast"])
+def test_learning_rate_multipliers_are_positive(value):
+    with pytest.raises(ConversionError, match="expected a finite number above 0"):
+        FORMATS["rosinality-stylegan2"].parse_options({"mapping_lr_multiplier": value})
+
+
+def test_negative_variances_are_refused(tmp_path):
+    state = dcgan()
+    state["norm1.running_var"][0] = -1e-3
+    with pytest.raises(ConversionError, match=r"negative: norm1\.running_var"):
+        convert(write(tmp_path, state))
+
+
+def test_the_generator_is_found_among_other_state_dicts():
+    tree = {"netD": {"fc.weight": normal(3, 4)}, "weights": dcgan()}
+    found = detect(tree)
+    assert found.name == "torch-dcgan"
+    assert found.recipe(tree, {}).config.channels == (5, 4, 3)
+    with pytest.raises(ConversionError, match="'fc' is neither"):
+        found.recipe({"netD": tree["netD"], "other": {"b.weight": normal(3)}}, {})
+
+
+def test_a_prefix_is_stripped_from_all_names_or_none():
+    arrays = {"module.a": normal(1), "a": normal(2)}
+    assert state_dicts(arrays, ()) == [arrays]
 
 
 def test_activations_are_options(tmp_path):
@@ -157,16 +199,32 @@ def test_taps():
     np.testing.assert_allclose(
         taps(4 * np.outer([1, 4, 2, 1], [1, 4, 2, 1])), [1 / 8, 0.5, 0.25, 1 / 8]
     )
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        np.eye(4),
+        np.zeros((4, 4)),
+        np.full(4, np.nan),
+        np.full(4, 1e308),
+        np.ones((1, 1000)),
+        np.ones(100_000),
+        np.ones(()),
+        np.ones((2, 2, 2)),
+        np.ones(3, complex),
+        np.full(3, "1"),
+    ],
+    ids=str,
+)
+def test_odd_filters_are_refused(kernel):
     with pytest.raises(ConversionError, match="1-D taps"):
-        taps(np.eye(4))
-    with pytest.raises(ConversionError, match="1-D taps"):
-        taps(np.zeros((4, 4)))
+        taps(kernel)
 
 
-def test_nested_modules_without_end_are_refused(tmp_path):
-    from converters.formats import module_arrays
-
-    node: dict = {"_parameters": {"w": np.ones(1)}}
+@pytest.mark.parametrize("leaf", [{}, {"_parameters": {"w": np.ones(1)}}])
+def test_nested_modules_without_end_are_refused(leaf):
+    node: dict = leaf
     for _ in range(100):
         node = {"_modules": {"a": node, "b": node}}
     with pytest.raises(ConversionError, match="too"):

@@ -170,6 +170,19 @@ def test_old_storage_views(tmp_path):
     np.testing.assert_array_equal(tree["part"], [2, 3, 4])
 
 
+def test_several_views_of_a_storage_that_is_never_whole(tmp_path):
+    parts = [forge.text("storage"), forge.name("torch", "FloatStorage"), forge.text("root")]
+    parts += [forge.text("cpu"), forge.integer(6)]
+    views = [forge.tuple_(forge.text("v"), *map(forge.integer, ends)) for ends in ((0, 2), (3, 3))]
+    body = forge.tuple_(*(forge.tuple_(*parts, view) + b"Q" for view in views))
+    data = np.arange(6, dtype=np.float32).tobytes()
+    path = tmp_path / "a.pt"
+    path.write_bytes(forge.torch_legacy(body, {"root": (6, data)}))
+    first, second = read_checkpoint(path).tree
+    np.testing.assert_array_equal(first, [0, 1])
+    np.testing.assert_array_equal(second, [3, 4, 5])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -1,5 +1,6 @@
 """Rules are applied strictly, and everything wrong is told at once."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -31,6 +32,12 @@ def test_arrays_arrive_transformed_in_float32_and_writable():
     assert found["weight"].flags.writeable
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.int64, np.uint8, np.bool_])
+def test_numbers_of_every_real_type_are_weights(dtype):
+    found = apply_rules([Rule("b", "bias")], {"b": np.ones(3, dtype)}, {"bias": (3,)})
+    np.testing.assert_array_equal(found["bias"], np.ones(3, np.float32))
+
+
 def test_unneeded_arrays_are_allowed_by_name_only():
     arrays = ARRAYS | {"steps": np.ones(())}
     assert set(apply_rules(RULES, arrays, SHAPES, ["steps"])) == set(SHAPES)
@@ -50,6 +57,20 @@ def test_unneeded_arrays_are_allowed_by_name_only():
         (RULES, ARRAYS | {"b": np.ones(4)}, SHAPES, r"b gives \[4\], bias needs \[3\]"),
         (RULES, ARRAYS | {"b": np.full(3, np.nan)}, SHAPES, "not finite .*: b"),
         (RULES, ARRAYS | {"b": np.full(3, 1e300)}, SHAPES, "not finite .*: b"),
+        (
+            RULES,
+            ARRAYS | {"b": np.full(3, 1j, np.complex64)},
+            SHAPES,
+            r"not numbers: b \(complex64",
+        ),
+        (RULES, ARRAYS | {"b": np.full(3, "1")}, SHAPES, r"not numbers: b \(<U1"),
+        (RULES, ARRAYS | {"b": np.full(3, b"1")}, SHAPES, "not numbers: b"),
+        (
+            [RULES[0], Rule("b", "bias", nonnegative=True)],
+            ARRAYS | {"b": np.array([1, 0, -1e-9])},
+            SHAPES,
+            "negative: b",
+        ),
         ([Rule("w", "weight", conv), RULES[1]], ARRAYS, SHAPES, r"w gives \[3, 2\]"),
     ],
 )
