@@ -1,6 +1,6 @@
 """What can be wrong with a checkpoint file, one class for each remedy."""
 
-from jaxlatent.errors import UserError
+from jaxlatent.errors import UserError, printable
 
 MALFORMED = (
     ArithmeticError,
@@ -31,7 +31,7 @@ class CheckpointError(UserError):
     def __init__(self, message: str) -> None:
         if len(message) > _MAX_MESSAGE:
             message = f"{message[:_MAX_MESSAGE]} ..."
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+        super().__init__(printable(message))
 
 
 class UnsafeCheckpointError(CheckpointError):

@@ -294,11 +294,10 @@ class PickleMachine:
 
 
 def checked_key(key: Any) -> Any:
-    """Returns `key` if its hash is cheap and cannot recurse; raises otherwise."""
-    parts = key if isinstance(key, tuple) and len(key) <= 8 else (key,)
-    if not all(isinstance(part, _KEY_TYPES) for part in parts):
+    """Returns `key` if its hash is cheap, cannot recurse and is shared by few others, or raises."""
+    if not isinstance(key, _KEY_TYPES):
         raise TypeError
-    if any(isinstance(part, int) and abs(part) >= 1 << 64 for part in parts):
+    if isinstance(key, int) and abs(key) >= 1 << 64:
         raise ValueError
     return key
 

@@ -7,8 +7,10 @@ from jaxlatent.cli import main
 
 
 def run() -> None:
-    """Runs the command line; a termination cleans up as an interruption does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Runs the command line; a termination or a lost terminal cleans up as an interruption does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     sys.exit(main())
 
 

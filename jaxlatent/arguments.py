@@ -133,6 +133,8 @@ def labels(text: str | None, n: int, generator: "Generator", needed: bool = True
         raise UserError(
             f"--label: {n} integers or weights [{n}, {classes}] are needed, got {list(found.shape)}"
         )
+    if found.ndim == 1 and found.dtype.kind == "f":
+        raise UserError(f"--label {text}: classes must be integers, got {found.dtype}")
     if found.ndim == 1 and not 0 <= found.min() <= found.max() < classes:
         raise UserError(f"--label must be in 0 to {classes - 1}, got {text}")
     return jnp.asarray(found, jnp.int32 if found.ndim == 1 else jnp.float32)

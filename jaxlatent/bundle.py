@@ -83,11 +83,14 @@ def save(generator: Generator, path: str | os.PathLike[str]) -> None:
 def is_bundle(path: Path) -> bool:
     """Tells whether a folder is a bundle and holds nothing but what `save` wrote."""
     try:
-        files = describe(path)["files"]
-        found = {f.relative_to(path).as_posix() for f in path.rglob("*") if not f.is_dir()}
-        return found == {CONFIG_FILE, *files}
+        files = {Path(name) for name in (CONFIG_FILE, *describe(path)["files"])}
     except (UserError, KeyError, TypeError):
         return False
+    folders = {parent for file in files for parent in file.parents} - {Path()}
+    found = list(path.rglob("*"))
+    return {f.relative_to(path) for f in found} == files | folders and not any(
+        f.is_symlink() for f in found
+    )
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -96,13 +99,14 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: if the folder is no bundle, or of a newer version.
     """
-    file = Path(path) / CONFIG_FILE
+    path = Path(path)
+    file = path / CONFIG_FILE
     if not file.is_file():
         raise UserError(f"{path} is not a model bundle: it has no {CONFIG_FILE}")
     try:
         description = json.loads(file.read_text())
         kind, version = description["format"], description["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file} is damaged: {error}") from None
     if kind != "jaxlatent-bundle" or version != _VERSION:
         raise UserError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from jaxlatent import __version__, arguments, console
-from jaxlatent.errors import UserError
+from jaxlatent.errors import UserError, printable
 from jaxlatent.files import atomic_file, atomic_folder, read_npy
 
 if TYPE_CHECKING:
@@ -20,13 +20,19 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: Any) ->
 
 
 _MODEL = click.argument("model")
-_OUT = click.option("-o", "--out", required=True, help="File to write.")
+_OUT = click.option(
+    "-o", "--out", metavar="OUT.png|.npy", required=True, help="Image or array file to write."
+)
 _PSI = click.option(
     "--psi", type=float, callback=_finite,
     help="Truncation: 1 keeps codes, 0 gives the mean.",
 )  # fmt: skip
 _CUTOFF = click.option("--cutoff", type=int, help="Truncate only the first N layers.")
-_LABEL = click.option("--label", metavar="N|FILE.npy", help="Class of a conditional generator.")
+_LABEL = click.option(
+    "--label",
+    metavar="N|FILE.npy",
+    help="Class of a conditional generator, or a file of classes or weights, one for each sample.",
+)
 _NOISE = click.option(
     "--noise", type=click.Choice(["const", "none", "random"]), default="const", show_default=True,
     help="Noise maps: the stored ones, none, or fresh ones for each seed.",
@@ -59,10 +65,11 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command(
+    short_help="Convert a PyTorch checkpoint into a model folder.",
     epilog=_examples(
         "jaxlatent convert stylegan2-ffhq.pkl ffhq",
         "jaxlatent convert netG_epoch_99.pth mnist --option image_size=28",
-    )
+    ),
 )
 @click.argument("checkpoint")
 @click.argument("out_dir")
@@ -126,15 +133,16 @@ def info(model: str) -> None:
     rows |= {f"config {k}": v for k, v in dataclasses.asdict(generator.config).items()}
     width = max(map(len, rows))
     for key, value in rows.items():
-        click.echo(f"{key:<{width}}  {value}")
+        click.echo(f"{key:<{width}}  {printable(str(value))}")
 
 
 @cli.command(
+    short_help="Render images from seeds or codes.",
     epilog=_examples(
         "jaxlatent generate ffhq --seeds 0-15 --psi 0.7 -o faces.png",
         "jaxlatent generate ffhq --codes w.npy --space w -o images.npy",
         "jaxlatent generate cifar10 --seeds 0-9 --label 3 -o cats.png",
-    )
+    ),
 )
 @_MODEL
 @click.option("--seeds", metavar="0-15", help="Numbers of the samples.  [default: 0-15]")
@@ -207,7 +215,7 @@ def find(context: click.Context) -> None:
 @click.option("-k", type=int, default=10, show_default=True, help="Number of directions.")
 @click.option("--layers", metavar="0-3", help="Layers to factorise; all if not given.")
 @click.option("--per-layer", is_flag=True, help="Solve for each layer by itself.")
-@_OUT
+@click.option("-o", "--out", metavar="OUT.safetensors", required=True, help="File to write.")
 def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> None:
     """Closed-form factorisation of the weights (SeFa, CVPR 2021)."""
     console.checked_suffix(out, ".safetensors")
@@ -225,17 +233,18 @@ def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> N
 
 
 @cli.command(
+    short_help="Move samples along directions and render them.",
     epilog=_examples(
         "jaxlatent sweep ffhq pose.safetensors --index 0-4 --strengths=-3:3:7 -o sweep.png",
         "jaxlatent sweep ffhq smile.npy --space w --layers 4-7 --psi 0.7 -o smile.png",
-    )
+    ),
 )
 @_MODEL
 @click.argument("directions")
 @click.option("--index", metavar="0-4", help="Which directions; the first five if not given.")
 @click.option("--seeds", metavar="0-3", default="0-3", show_default=True, help="Which samples.")
 @click.option(
-    "--strengths", metavar="FIRST:LAST:COUNT", default="-3:3:7", show_default=True,
+    "--strengths", metavar="FIRST:LAST:COUNT|A,B,...", default="-3:3:7", show_default=True,
     help="Amounts in the directions' units; write --strengths=-3:3:7.",
 )  # fmt: skip
 @click.option("--layers", metavar="2-5", help="Layers that move; the directions' own if not given.")
@@ -310,7 +319,10 @@ def sweep(
         write(images, lambda: sweep_sheet(images, rows, found.names, amounts))
 
 
-@cli.command(epilog=_examples("jaxlatent demo", "jaxlatent demo -o faces"))
+@cli.command(
+    short_help="Edit real faces and show them in a page.",
+    epilog=_examples("jaxlatent demo", "jaxlatent demo -o faces"),
+)
 @click.option("-o", "--out", default="demo", show_default=True, help="Folder to write.")
 @click.option("--checkpoint", help="The face generator's file, if its package is not installed.")
 def demo(out: str, checkpoint: str | None) -> None:

@@ -37,8 +37,9 @@ _WRITTEN = {
 
 def _is_demo(folder: Path) -> bool:
     """Tells whether a folder holds an earlier demo and nothing else."""
-    found = {path.name for path in folder.iterdir()}
-    return found == _WRITTEN and bundle.is_bundle(folder / "model")
+    found = {path.name: path.is_file() and not path.is_symlink() for path in folder.iterdir()}
+    files = {name: name != "model" for name in _WRITTEN}
+    return found == files and bundle.is_bundle(folder / "model")
 
 
 def find_checkpoint(path: str | None = None) -> Path:

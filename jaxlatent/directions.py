@@ -77,6 +77,8 @@ class Directions:
             problems.append(f"vectors must be [k, layers or 1, d], got {list(self.vectors.shape)}")
         else:
             k, m, d = self.vectors.shape
+            if not k:
+                problems.append("there are none")
             expected = {
                 "scores": ((k,), (k, m)),
                 "mean": ((1, d), (m, d)),
@@ -94,6 +96,8 @@ class Directions:
         problems += self._odd_numbers()
         if not all(isinstance(name, str) for name in self.names):
             problems.append(f"names must be text, got {self.names}")
+        if not isinstance(self.parameters, Mapping) or not isinstance(self.fingerprint, str):
+            problems.append("parameters must be a mapping and the fingerprint text")
         if not all(isinstance(i, (int, np.integer)) for i in self.layers):
             problems.append(f"layers must be numbers, got {self.layers}")
         if self.space not in ("", "z", "w", "w+"):
@@ -285,7 +289,9 @@ class Directions:
             fields = json.loads(metadata["directions"])
             fields["names"], fields["layers"] = tuple(fields["names"]), tuple(fields["layers"])
             return cls(**arrays, **fields)
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            if isinstance(error, UserError):
+                raise
             raise UserError(f"{path} holds no directions: {error}") from None
 
     @classmethod

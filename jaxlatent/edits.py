@@ -19,7 +19,7 @@ Amounts = Sequence[float | Array] | Array | np.ndarray
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moves:
     """Directions compiled to arrays: `e` moves of a code of `L` rows, zero on layers that stay.
 
@@ -51,7 +51,8 @@ def moves(
         directions: the directions.
         layers: the layers that move; `None` for those that the directions were found for.
         mode: "relative" moves a code by an amount; "absolute" moves it to a position, so that a
-            code already there stays. Both count in the directions' units.
+            code already there stays. Both count in the directions' units; a position is that of
+            the layers that move.
 
     Raises:
         UserError: if the directions do not fit the generator, or a layer is out of range.
@@ -69,7 +70,11 @@ def moves(
     vectors = jnp.broadcast_to(directions.vectors, (k, rows, d)) * mask[None, :, None]
     mean = jnp.broadcast_to(directions.mean, (rows, d))
     offset = jnp.einsum("ld,eld->el", mean, vectors, precision=PRECISION)
-    share = jnp.asarray(directions.intercept)[:, None] * mask[None] / (1 if m == 1 else len(chosen))
+    share = (
+        jnp.asarray(directions.intercept)[:, None]
+        * mask[None]
+        / (1 if m == 1 else len(set(chosen)))
+    )
     return Moves(
         vectors=vectors,
         offset=offset - share,
@@ -114,7 +119,7 @@ _STATIC = {"static": True}
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edit:
     """What to do to a code, as data.
 
@@ -163,6 +168,9 @@ def edit(
         [[[3.5, 0.5]]]
     """
     check_truncation(psi, cutoff)
+    if psi is not None and any(acts_on_z(generator, one.directions) for one in edits):
+        raise UserError("truncation acts on w: edit z, map and broadcast it, then truncate")
+    codes = jnp.asarray(codes)
     compiled = [_compiled(generator, codes, one) for one in edits]
     for stage in ("before", "after"):
         if stage == "after" and psi is not None:
@@ -170,7 +178,8 @@ def edit(
         steps = [(s, a) for s, a, when in compiled if when == stage]
         if steps:
             joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *[s for s, _ in steps])
-            codes = move(codes, joined, jnp.concatenate([a for _, a in steps], axis=1))
+            amounts = jnp.concatenate([a for _, a in steps], axis=1)
+            codes = move(codes, joined, amounts).astype(codes.dtype)
     return codes
 
 
@@ -195,16 +204,23 @@ def chosen_stage(directions: Directions, stage: Stage | None) -> Stage:
     return stage or directions.stage
 
 
-def check_truncation(psi: object, cutoff: int | None) -> None:
+def acts_on_z(generator: Generator, directions: Directions) -> bool:
+    """Tells whether moves along `directions` come before a mapping network."""
+    return directions.space == "z" and list(generator.spaces) != ["z"]
+
+
+def check_truncation(psi: float | Array | None, cutoff: int | None) -> None:
     """Raises `UserError` for a cutoff of nothing."""
     if cutoff is not None and psi is None:
         raise UserError("cutoff goes with psi; give both")
 
 
 def check_rows(codes: Array, steps: Moves) -> None:
-    """Raises `UserError` unless the moves act on codes of this shape."""
+    """Raises `UserError` unless the moves act on codes of this shape, of a floating type."""
     _, rows, width = steps.vectors.shape
     if codes.ndim != 3 or codes.shape[1:] != (rows, width):
         raise UserError(
             f"codes must be [n, {rows}, {width}] in the directions' space, got {list(codes.shape)}"
         )
+    if not jnp.issubdtype(codes.dtype, jnp.floating):
+        raise UserError(f"codes must be of a floating type, got {codes.dtype}")

@@ -14,6 +14,16 @@ class UserError(ValueError):
     """
 
 
+def printable(text: str) -> str:
+    r"""Escapes what is not printable, so that no file's text can steer the terminal.
+
+    Example:
+        >>> printable("\x1b[2Jname")
+        '\\x1b[2Jname'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def listed(items: list[str], limit: int = 12) -> str:
     """Joins mismatches into one readable line, counting what does not fit.
 

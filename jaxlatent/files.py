@@ -17,7 +17,12 @@ def _temporary(path: Path) -> Path:
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
-    path = Path(path).resolve()  # a link keeps pointing to what is written
+    if not str(path):
+        raise UserError("the name to write to is empty")
+    try:
+        path = Path(path).resolve()  # a link keeps pointing to what is written
+    except (OSError, RuntimeError):
+        raise UserError(f"cannot write {path}: it is a link to itself") from None
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
     return path
@@ -67,31 +72,36 @@ def atomic_folder(path: str | os.PathLike[str], is_ours: Callable[[Path], bool])
         UserError: if `path` is something else, or cannot be written.
     """
     path = _checked(path)
+    _check_replaceable(path, is_ours)
+    temporary, retired = _temporary(path), _temporary(path)
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        yield temporary
+        _check_replaceable(path, is_ours)  # the work took time: somebody may have put things there
+        try:
+            if path.exists():
+                path.rename(retired)
+            temporary.rename(path)
+        except BaseException:
+            if retired.exists() and not path.exists():
+                retired.rename(path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(retired, ignore_errors=True)
+
+
+def _check_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> None:
     old = path.is_dir() and any(path.iterdir())
     if (path.exists() and not path.is_dir()) or (old and not is_ours(path)):
         raise UserError(
             f"cannot write {path}: it exists and is not an earlier result, or holds other things "
             "too; choose another name"
         )
-    temporary = _temporary(path)
-    try:
-        temporary.mkdir()
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-    retired = _temporary(path)
-    try:
-        yield temporary
-        if path.exists():
-            path.rename(retired)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if retired.exists():
-                retired.rename(path)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
 
 
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
@@ -106,8 +116,9 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     try:
         with Path(path).open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise UserError(f"{path} is no .npy array of numbers: {error}") from None
+    except Exception as error:  # what a damaged header may raise has no end
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path} is no .npy array of numbers: {reason}") from None
     if array.dtype.kind not in "fiu":
         raise UserError(f"{path} is no .npy array of numbers but of {array.dtype}")
     if not array.ndim or not array.size:

@@ -1,11 +1,14 @@
 """How many images fit into memory at once, read off the traced program."""
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 from jax.extend.core import Literal
+
+from jaxlatent.errors import UserError
 
 _MOST = 128
 
@@ -25,6 +28,18 @@ def _widest(jaxpr: Any) -> int:
             variables = [v for v in equation.invars if not isinstance(v, Literal)]
             widest = max(widest, _bytes(variables) + _bytes(equation.outvars))
     return widest
+
+
+def check_host_memory(what: str, size: int) -> None:
+    """Raises `UserError` if `size` bytes are more than the machine's memory."""
+    if not hasattr(os, "sysconf"):  # Windows does not tell
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise UserError(
+            f"{what} need {size / 2**30:.0f} GiB, this machine has {memory / 2**30:.0f} GiB; "
+            "ask for fewer at once"
+        )
 
 
 def default_budget() -> int:

@@ -1,5 +1,6 @@
 """Sweeps: every code along every direction at every strength, in one compiled program."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from jaxlatent.directions import Directions, Stage
 from jaxlatent.edits import (
     Mode,
     Moves,
+    acts_on_z,
     check_rows,
     check_truncation,
     chosen_stage,
@@ -22,8 +24,9 @@ from jaxlatent.edits import (
 )
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
+from jaxlatent.generators.base import class_weights
 from jaxlatent.keys import AnyKey, per_sample
-from jaxlatent.memory import chunk_size
+from jaxlatent.memory import check_host_memory, chunk_size
 
 Progress = Callable[[int, int], None]
 
@@ -64,7 +67,7 @@ def render(
     """
     generator.check_codes(codes)
     n = codes.shape[0]
-    work = _Work(generator, codes, *_noise(noise, key, n), label)
+    work = _Work(generator, codes, *_noise(noise, key, n), _labels(generator, label, n))
     return _in_chunks(_render, work, n, budget, progress, mode=_mode(noise))
 
 
@@ -128,10 +131,10 @@ def sweep(
     if amounts.ndim != 1 or not amounts.size:
         raise UserError(f"strengths must be a list of numbers, got shape {list(amounts.shape)}")
     n, k, s = codes.shape[0], len(directions), amounts.shape[0]
-    in_z = directions.space == "z" and list(generator.spaces) != ["z"]
-    when = "z" if in_z else chosen_stage(directions, stage)
+    when = "z" if acts_on_z(generator, directions) else chosen_stage(directions, stage)
     scale = None if psi is None else jnp.float32(psi)
-    work = _SweepWork(generator, codes, *_noise(noise, key, n), label, steps, amounts, scale)
+    labels = _labels(generator, label, n)
+    work = _SweepWork(generator, codes, *_noise(noise, key, n), labels, steps, amounts, scale)
     images = _in_chunks(
         _sweep, work, n * k * s, budget, progress, mode=_mode(noise), stage=when, cutoff=cutoff
     )
@@ -165,6 +168,15 @@ class _SweepWork(_Work):
     steps: Moves
     amounts: Array
     psi: Array | None
+
+
+def _labels(generator: Generator, label: Labels | None, n: int) -> Array | None:
+    """Returns labels as weights, checked here, where they have values."""
+    if label is None:
+        return None
+    if not generator.num_classes:
+        raise UserError("this generator is not conditional; give no label")
+    return class_weights(label, n, generator.num_classes)
 
 
 def _noise(noise: Noise, key: AnyKey | None, n: int) -> tuple[Any, Any]:
@@ -215,7 +227,9 @@ def _in_chunks(
     **static: Any,
 ) -> np.ndarray:
     """Runs a program over chunks of one size, so that it is compiled once."""
-    images = np.empty((total, *work.generator.image_shape), np.float32)
+    shape = (total, *work.generator.image_shape)
+    check_host_memory(f"{total} images", 4 * math.prod(shape))
+    images = np.empty(shape, np.float32)
     if not total:
         return images
     call = partial(program, work, **static)

@@ -7,6 +7,7 @@ import jax
 import jaxtyping
 import numpy as np
 import pytest
+from goldens import FAMILIES, LARGER, names
 
 from jaxlatent.generators import (
     DCGANConfig,
@@ -41,6 +42,12 @@ def filled(config: Any, seed: int = 0) -> Generator:
         array = random.standard_normal(shape).astype(np.float32)
         arrays[name] = np.abs(array) + 0.5 if name.endswith("variance") else array
     return build(config, arrays)
+
+
+def pytest_report_header() -> str:
+    """Says which goldens are compared with."""
+    larger = LARGER if LARGER.is_dir() else f"none in {LARGER}"
+    return f"goldens: {len(names(*FAMILIES))} networks; larger set: {larger}"
 
 
 @pytest.fixture

@@ -87,6 +87,10 @@ def test_labels(tmp_path, stylegan2):
     with pytest.raises(UserError, match="3 integers or weights"):
         labels(str(tmp_path / "l.npy"), 3, conditional)
     assert labels(None, 2, conditional, needed=False) is None
+    np.save(tmp_path / "l.npy", np.array([0.9, 1.7]))
+    with pytest.raises(UserError, match="classes must be integers, got float64"):
+        labels(str(tmp_path / "l.npy"), 2, conditional)
+    np.save(tmp_path / "l.npy", np.array([0, 2]))
     with pytest.raises(UserError, match=r"neither a class, 0 to 2, nor a \.npy file"):
         labels("1-2", 2, conditional)
     with pytest.raises(UserError, match="no such file"):

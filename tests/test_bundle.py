@@ -70,6 +70,18 @@ def test_a_bundle_that_holds_other_things_is_not_overwritten(bundle, dcgan):
     assert (bundle / "notes.txt").is_file()
 
 
+def test_folders_and_links_in_a_bundle_are_not_removed(bundle, dcgan, tmp_path):
+    (bundle / "parameters" / "mine").mkdir()
+    with pytest.raises(UserError, match="holds other things"):
+        jaxlatent.save(dcgan, bundle)
+    (bundle / "parameters" / "mine").rmdir()
+    file = next(p for p in (bundle / "parameters").iterdir() if p.is_file())
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="holds other things"):
+        jaxlatent.save(dcgan, bundle)
+
+
 def test_a_folder_of_another_tool_is_not_overwritten(tmp_path, dcgan):
     """Many tools call their file config.json."""
     (tmp_path / CONFIG_FILE).write_text('{"model_type": "vit"}')
@@ -198,6 +210,9 @@ def test_damaged_bundles_are_refused(bundle, tmp_path):
     assert jaxlatent.load(bundle).family == "dcgan"
     shutil.rmtree(bundle / "parameters")
     with pytest.raises(UserError, match="are damaged"):
+        jaxlatent.load(bundle)
+    (bundle / CONFIG_FILE).write_text("[" * 200_000)
+    with pytest.raises(UserError, match="is damaged"):
         jaxlatent.load(bundle)
     (bundle / CONFIG_FILE).write_text("{")
     with pytest.raises(UserError, match="is damaged"):

@@ -43,6 +43,10 @@ def test_the_demo_writes_what_its_page_shows(tmp_path, monkeypatch, capsys, chec
     (tmp_path / "faces" / "notes.txt").write_text("years of work")
     assert main(["demo", "-o", "faces"]) == 2, "but nothing that someone put there"
     assert (tmp_path / "faces" / "notes.txt").is_file()
+    (tmp_path / "faces" / "notes.txt").unlink()
+    (tmp_path / "faces" / "faces.png").unlink()
+    (tmp_path / "faces" / "faces.png").mkdir()
+    assert main(["demo", "-o", "faces"]) == 2
 
 
 def test_other_pages_are_not_overwritten(tmp_path, capsys):

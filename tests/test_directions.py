@@ -105,6 +105,8 @@ def test_choosing_and_naming(full):
         ({"stage": "during"}, "stage must be before or after"),
         ({"names": ("a", "b", 3)}, "names must be text"),
         ({"layers": ("a",)}, "layers must be numbers"),
+        ({"fingerprint": ["a"]}, "the fingerprint text"),
+        ({"parameters": 5}, "parameters must be a mapping"),
         ({"scale": np.array([1.0, np.inf, 1.0])}, "scale holds numbers that are not finite"),
         ({"scale": np.array([1.0, 0.0, 1.0])}, "a scale is 0"),
     ],
@@ -117,6 +119,8 @@ def test_wrong_fields_are_refused(fields, message):
         Directions.of(np.ones((3, 7)))
     with pytest.raises(UserError, match="vectors holds numbers that are not finite"):
         Directions.of(np.full((3, 1, 7), np.nan))
+    with pytest.raises(UserError, match="there are none"):
+        Directions.of(np.ones((0, 1, 7)))
     with pytest.raises(UserError, match=r"in w has one row, got 6; 6 rows are in w\+"):
         Directions.of(np.ones((3, 6, 7)), space="w")
 
@@ -195,6 +199,9 @@ def test_files_that_are_no_boundary(tmp_path, content, message):
         Directions.from_npy(tmp_path / "b.npy")
 
 
+ARRAYS = ("vectors", "scores", "mean", "scale", "intercept")
+
+
 def test_files_that_hold_no_directions(tmp_path):
     path = tmp_path / "d.safetensors"
     with pytest.raises(FileNotFoundError, match="no such file"):
@@ -207,6 +214,10 @@ def test_files_that_hold_no_directions(tmp_path):
         Directions.load(path)
     some().save(path)
     path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(UserError, match="no directions"):
+        Directions.load(path)
+    metadata = {"format": "jaxlatent-directions-1", "directions": "[" * 200_000}
+    save_file({n: np.ones((1, 1, 1)) for n in ARRAYS}, path, metadata)
     with pytest.raises(UserError, match="no directions"):
         Directions.load(path)
     metadata = {"format": "jaxlatent-directions-1", "directions": json.dumps({"names": []})}

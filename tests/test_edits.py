@@ -167,3 +167,33 @@ def test_layers_may_be_an_array_and_never_none_of_them(stylegan2, codes, shared)
         edit(stylegan2, codes, cutoff=2)
     with pytest.raises(UserError, match="stage must be before or after"):
         edit(stylegan2, codes, Edit(shared, [1.0, 1.0], stage="during"))
+
+
+@pytest.mark.usefixtures("lenient")
+def test_codes_keep_their_type_and_must_be_numbers_with_fractions(stylegan2, codes, shared):
+    one = Edit(shared, [0.9, 1.0])
+    assert edit(stylegan2, codes.astype(jnp.bfloat16), one).dtype == jnp.bfloat16
+    assert edit(stylegan2, np.asarray(codes, np.float64), one).dtype == jnp.float32
+    with pytest.raises(UserError, match="codes must be of a floating type, got int32"):
+        edit(stylegan2, codes.astype(jnp.int32), one)
+
+
+def test_a_layer_given_twice_counts_once(stylegan2, codes):
+    vector = orthonormal(1, L * D).reshape(1, L, D)
+    directions = Directions.of(vector, space="w+", intercept=np.array([4.0], np.float32))
+    for layers in ((1, 1), (3, 1, 3)):
+        twice = Edit(directions, [1.5], layers=layers, mode="absolute")
+        once = Edit(directions, [1.5], layers=tuple(set(layers)), mode="absolute")
+        np.testing.assert_allclose(
+            edit(stylegan2, codes, twice), edit(stylegan2, codes, once), atol=1e-6
+        )
+
+
+def test_edits_of_z_end_before_the_mapping(stylegan2):
+    z = stylegan2.sample_z(jax.random.key(0), N)[:, None]
+    one = Edit(Directions.of(orthonormal(1, 6)[:, None], space="z"), [2.0])
+    np.testing.assert_allclose(
+        edit(stylegan2, z, one), z + 2 * one.directions.vectors[0][None], atol=1e-6
+    )
+    with pytest.raises(UserError, match="truncation acts on w"):
+        edit(stylegan2, z, one, psi=0.5)

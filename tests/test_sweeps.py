@@ -123,6 +123,36 @@ def test_images_are_not_clipped(stylegan2, codes, directions):
 
 
 @pytest.mark.usefixtures("lenient")
+def test_labels_are_checked_before_the_program(fill, stylegan2, codes, directions):
+    config = dataclasses.replace(stylegan2.config, c_dim=3, embed_dim=4)
+    conditional = fill(config)
+    z = Directions.of(np.eye(6, dtype=np.float32)[:1, None], space="z")
+    latents = conditional.sample_z(jax.random.key(0), N)[:, None]
+    images = sweep(conditional, latents, z, [1.0], label=[0, 1, 2])
+    for i in range(N):
+        alone = sweep(conditional, latents[i : i + 1], z, [1.0], label=jnp.array([i]))
+        close(images[i : i + 1], alone)
+    for label, message in (
+        (jnp.array([0, 1]), "3 integers or weights"),
+        (jnp.array([0, 1, 7]), "in 0 to 2"),
+        (jnp.array([0.9, 1.7, 0.0]), "must be integers"),
+    ):
+        with pytest.raises(UserError, match=message):
+            sweep(conditional, latents, z, [1.0], label=label)
+        with pytest.raises(UserError, match=message):
+            render(conditional, codes, label=label)
+    with pytest.raises(UserError, match="not conditional"):
+        sweep(stylegan2, codes, directions, [1.0], label=jnp.array([0, 1, 2]))
+
+
+def test_more_images_than_memory_holds_are_refused(stylegan2, codes, directions, monkeypatch):
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 1024, "SC_PHYS_PAGES": 50}.get)
+    assert sweep(stylegan2, codes, directions, STRENGTHS[:2]).shape[2] == 2
+    with pytest.raises(UserError, match=r"18 images need .* GiB; ask for fewer at once"):
+        sweep(stylegan2, codes, directions, STRENGTHS)
+
+
+@pytest.mark.usefixtures("lenient")
 def test_mistakes(stylegan2, codes, directions, z):
     with pytest.raises(UserError, match="strengths must be a list"):
         sweep(stylegan2, codes, directions, [])

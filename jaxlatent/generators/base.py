@@ -17,7 +17,8 @@ from jaxlatent.keys import AnyKey, per_sample
 Noise = Literal["const", "none", "random"] | Sequence[Array]
 Labels = Int[Array, " n"] | Float[Array, "n c"]
 
-MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond it is a mistake
+MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond these is a mistake
+MAX_LAYERS = 64
 
 
 class Buffer(nnx.Variable):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
+    MAX_LAYERS,
     MAX_SIDE,
     Buffer,
     Generator,
@@ -63,6 +64,8 @@ class DCGANConfig:
                 "a DCGAN needs one stride, padding, ... for each of its "
                 f"{len(self.channels)} layers, got {[len(column) for column in columns]}"
             )
+        if len(self.channels) > MAX_LAYERS:
+            raise UserError(f"at most {MAX_LAYERS} layers, got {len(self.channels)}")
         for name in (self.activation, self.output_activation):
             if name not in ACTIVATIONS:
                 raise UserError(f"activation must be one of {sorted(ACTIVATIONS)}, got {name!r}")

@@ -91,7 +91,7 @@ def build(
 def parameters(generator: Generator) -> dict[str, jax.Array]:
     """Returns every parameter of a generator by its path."""
     state = nnx.to_flat_state(nnx.split(generator)[1])
-    return {_name(path): variable.get_value() for path, variable in state}
+    return {_name(path): jnp.asarray(variable.get_value()) for path, variable in state}
 
 
 _digests: dict[int, bytes] = {}  # of arrays that are alive, by id: they cannot change
@@ -101,9 +101,8 @@ def _digest(value: jax.Array) -> bytes:
     known = _digests.get(id(value))
     if known is None:
         known = hashlib.sha256(np.ascontiguousarray(jax.device_get(value)).tobytes()).digest()
-        if isinstance(value, jax.Array):
-            _digests[id(value)] = known
-            weakref.finalize(value, _digests.pop, id(value))
+        _digests[id(value)] = known
+        weakref.finalize(value, _digests.pop, id(value), None).atexit = False
     return known
 
 

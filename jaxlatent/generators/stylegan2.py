@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
+    MAX_LAYERS,
     MAX_SIDE,
     Buffer,
     Generator,
@@ -91,8 +92,10 @@ class StyleGAN2Config:
         if bool(self.c_dim) != bool(self.embed_dim) or not self.z_dim + self.embed_dim:
             raise UserError("embed_dim goes with c_dim, and z or a label must be there")
         for taps in (self.resample_filter, self.image_filter):
-            if not taps or abs(sum(taps) - 1) > 1e-4:
+            if not taps or not abs(sum(taps) - 1) <= 1e-4:
                 raise UserError(f"the taps of a filter must sum to 1, got {taps}")
+        if len(self.mapping_widths) > MAX_LAYERS:
+            raise UserError(f"at most {MAX_LAYERS} mapping layers, got {len(self.mapping_widths)}")
         if self.resolution > MAX_SIDE:
             raise UserError(f"images may have a side of {MAX_SIDE} at most, got {self.resolution}")
         if self.conv_clamp is not None and not self.conv_clamp > 0:

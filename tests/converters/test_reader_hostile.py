@@ -206,6 +206,7 @@ MALFORMED_FILES = {
     "state of an array": forge.pickle(
         forge.name("numpy.core.multiarray", "_reconstruct") + b")R" + forge.text("1234") + b"b"
     ),
+    "keys that could share a hash": forge.pickle(b"}" + forge.tuple_(b"K\x01") + b"Ns"),
     "number with too many digits": forge.pickle(b"I" + b"9" * 900 + b"\n"),
     "infinite array": forge.pickle(
         forge.name("numpy.core.multiarray", "_reconstruct")

@@ -1,12 +1,13 @@
 """Parameters get in and out by name, strictly."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import DCGAN_CONFIG
+from conftest import DCGAN_CONFIG, filled
 from flax import nnx
 
 from jaxlatent import UserError
@@ -61,6 +62,31 @@ def test_the_fingerprint_is_unknown_while_a_program_is_traced(dcgan):
     seen = []
     jax.jit(lambda g: seen.append(fingerprint(g)))(dcgan)
     assert seen == [""]
+
+
+def test_fingerprints_are_never_stale():
+    """Arrays come and go, in many threads; leaves are replaced; NumPy leaves change in place."""
+    with ThreadPoolExecutor(8) as pool:
+        generators = [filled(DCGAN_CONFIG, seed) for seed in range(3)]
+        prints = list(pool.map(fingerprint, generators * 16))
+    assert prints == prints[:3] * 16
+    assert len(set(prints)) == 3
+    for seed in range(3, 30):
+        assert fingerprint(filled(DCGAN_CONFIG, seed)) not in prints
+    generator = filled(DCGAN_CONFIG)
+    bias = np.asarray(generator.layers[1].bias[...]).copy()
+    generator.layers[1].bias = nnx.Param(bias)
+    assert fingerprint(generator) == prints[0]
+    bias += 1
+    assert fingerprint(generator) != prints[0]
+
+
+def test_too_many_layers_are_refused():
+    ones = dict.fromkeys(("channels", "kernels", "strides"), (1,) * 65)
+    zeros = dict.fromkeys(("paddings", "output_paddings"), (0,) * 65)
+    nothing = dict.fromkeys(("biases", "norms"), (False,) * 65)
+    with pytest.raises(UserError, match="at most 64 layers, got 65"):
+        dataclasses.replace(DCGAN_CONFIG, **ones, **zeros, **nothing)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,8 @@ def test_truncation_without_a_mean_is_refused():
         ({"channels": (4, 0)}, "at least 1"),
         ({"c_dim": 3}, "embed_dim goes with c_dim"),
         ({"resample_filter": (1.0, 1.0)}, "sum to 1"),
+        ({"resample_filter": (math.nan,) * 4}, "sum to 1"),
+        ({"mapping_widths": (7,) * 65}, "at most 64 mapping layers, got 65"),
         ({"conv_clamp": -1.0}, "conv_clamp must be positive"),
         ({"channels": (1,) * 14}, "side of 16384 at most, got 32768"),
         ({"mapping_lr_multiplier": 0.0}, r"mapping_lr_multiplier must be in \(0, 1000\]"),
