@@ -15,7 +15,7 @@ from jaxlatent.errors import UserError
 from jaxlatent.keys import AnyKey, per_sample
 
 Noise = Literal["const", "none", "random"] | Sequence[Array]
-Labels = Int[Array, " n"] | Float[Array, "n c"]
+Labels = Int[Array, " n"] | Float[Array, "n classes"]
 
 MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond these is a mistake
 MAX_LAYERS = 64
@@ -195,7 +195,7 @@ def check_noise(noise: Noise) -> None:
         raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
 
 
-def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n c"]:
+def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n classes"]:
     """Returns labels as weights over the classes: integers become one-hot rows.
 
     Args:
