@@ -21,8 +21,10 @@ def _checked(path: str | os.PathLike[str]) -> Path:
         raise UserError("the name to write to is empty")
     try:
         path = Path(path).resolve()  # a link keeps pointing to what is written
-    except (OSError, RuntimeError):
-        raise UserError(f"cannot write {path}: it is a link to itself") from None
+    except (OSError, RuntimeError):  # a link to itself, before Python 3.13
+        path = Path(path)
+    if path.is_symlink():
+        raise UserError(f"cannot write {path}: it is a link to itself")
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
     return path
