@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality
 from converters.errors import ConversionError
-from converters.formats import Format
-from jaxlatent.errors import listed
+from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
@@ -31,7 +28,7 @@ def detect(tree: Any) -> Format:
         if known.matches(tree):
             return known
     raise ConversionError(
-        f"no known generator in the file, which holds {_summary(tree)}; "
+        f"no known generator in the file, which holds {summary(tree)}; "
         f"formats read: {', '.join(FORMATS)}"
     )
 
@@ -55,17 +52,3 @@ def named(name: str) -> Format:
     if name not in FORMATS:
         raise ConversionError(f"no format {name!r}; formats read: {', '.join(FORMATS)}")
     return FORMATS[name]
-
-
-def _summary(tree: Any) -> str:
-    if not isinstance(tree, dict) or not tree:
-        return f"a {type(tree).__name__}"
-    return listed([f"{_key(k)} {_kind(v)}" for k, v in tree.items()], limit=5)
-
-
-def _kind(value: Any) -> str:
-    return str(list(value.shape)) if isinstance(value, np.ndarray) else f"({type(value).__name__})"
-
-
-def _key(key: Any) -> str:
-    return key[:200] if isinstance(key, str) else _kind(key)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.rules import Rule
-from jaxlatent.generators import Generator
+from converters.rules import Rule, is_numeric
+from jaxlatent.errors import listed
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -20,19 +20,24 @@ MAX_LAYERS = 64  # of a stack or a mapping network; published ones have 8
 _MAX_ARRAYS = 100_000
 _MAX_MODULES = 10_000
 _MAX_PREFIX = 1000
+_MAX_NESTED = 16
+
+_WRAPPERS = ("module.", "model.", "state_dict.")
+_PARTS = ("g_ema.", "G_ema.", "generator_ema.", "generator.", "netG.", "G.", "decoder.")
+_MULTIPLIERS = (0.01, 0.02, 0.05, 0.1, 1.0)  # those of published StyleGANs
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make a generator of a file's arrays.
+    """How to make a network of a file's arrays.
 
     Attributes:
-        config: the generator's config.
+        config: the network's config.
         rules: one for each parameter.
         arrays: the file's arrays by name.
-        unneeded: names of arrays that the generator has no use for.
+        unneeded: names of arrays that the network has no use for.
         notices: what the user should know: guesses made, things missing.
-        finish: completes the built generator, where the file alone cannot.
+        finish: completes the built network, where the file alone cannot.
     """
 
     config: Any
@@ -40,7 +45,7 @@ class Recipe:
     arrays: Arrays
     unneeded: Collection[str] = ()
     notices: tuple[str, ...] = ()
-    finish: Callable[[Generator], None] | None = None
+    finish: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,9 @@ class Format:
         title: the project that writes it.
         license: what is known about the licence of weights in this format.
         matches: whether a file's tree looks like it; raises nothing, whatever the tree.
-        recipe: reads the tree, given the options.
+        recipe: reads the tree, given the options (and, if there is one, the sidecar).
         options: what a file may leave open, by name.
+        sidecar: a JSON file beside the checkpoint, which the recipe finds under this name.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Format:
     matches: Callable[[Any], bool]
     recipe: Callable[[Any, Mapping[str, Any]], Recipe]
     options: Mapping[str, Option]
+    sidecar: str | None = None
 
     def describe_options(self) -> str:
         """Returns the options with their meaning, in one line."""
@@ -173,27 +180,97 @@ def is_state_dict(value: Any) -> bool:
 
 
 def state_dicts(tree: Any, names: Sequence[str]) -> list[Arrays]:
-    """Returns the state dicts in a file, those under `names` first, "module." stripped.
+    """Returns the state dicts in a file, those under `names` first.
+
+    Prefixes that wrappers give to all names ("module.", "model.") are stripped; a state dict of
+    several networks ("generator.*" beside others) gives that of the generator too.
 
     Args:
-        tree: what the file held: a state dict, or a dict that holds some.
+        tree: what the file held: a state dict, or dicts that hold some.
         names: where to look first, in order.
     """
     if is_state_dict(tree):
-        found = [tree]
-    elif isinstance(tree, dict):
-        found = [tree[name] for name in names if is_state_dict(tree.get(name))]
-        found += [v for k, v in tree.items() if k not in names and is_state_dict(v)]
-    else:
-        found = []
-    return [_unwrapped(arrays) for arrays in found]
+        return _unwrapped(tree)
+    if not isinstance(tree, dict) or len(tree) > _MAX_ARRAYS:
+        return []
+    ordered = [tree[name] for name in names if name in tree]
+    ordered += [value for key, value in tree.items() if key not in names]
+    found = [arrays for value in ordered if is_state_dict(value) for arrays in _unwrapped(value)]
+    inner = [value for value in ordered if isinstance(value, dict) and not is_state_dict(value)]
+    for value in inner[:_MAX_NESTED]:  # e.g. {"models": {"generator_smooth": ...}}
+        nested = [value[name] for name in names if name in value]
+        found += [arrays for v in nested if is_state_dict(v) for arrays in _unwrapped(v)]
+    return found
 
 
-def _unwrapped(arrays: Arrays) -> Arrays:
-    """Strips the prefix that torch's DataParallel gives to all names."""
-    if not all(name.startswith("module.") for name in arrays):
-        return arrays
-    return {name.removeprefix("module."): array for name, array in arrays.items()}
+def _unwrapped(arrays: Arrays) -> list[Arrays]:
+    """Returns the arrays without the prefix of wrappers, then those of a generator among them."""
+    for _ in range(_MAX_NESTED):
+        prefix = next((p for p in _WRAPPERS if all(name.startswith(p) for name in arrays)), None)
+        if prefix is None:
+            break
+        arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    parts = [
+        {name.removeprefix(p): array for name, array in arrays.items() if name.startswith(p)}
+        for p in _PARTS
+    ]
+    return [arrays, *(part for part in parts if part)]
+
+
+def find_arrays(tree: Any, names: Sequence[str], marks: Sequence[str]) -> Arrays:
+    """Returns the state dict that has all `marks`, the names that tell a format from others.
+
+    Args:
+        tree: what the file held.
+        names: where to look first, in order.
+        marks: names of arrays that every file of the format has.
+
+    Raises:
+        ConversionError: if there is none, saying which names the likeliest one lacks and has.
+    """
+    found = state_dicts(tree, names)
+    best = max(found, key=lambda arrays: sum(mark in arrays for mark in marks), default=None)
+    if best is None:
+        raise ConversionError("no dict of named arrays in the file")
+    missing = [mark for mark in marks if mark not in best]
+    if missing:
+        others = [name for name in best if name not in marks]
+        raise ConversionError(
+            f"the names do not fit this format: missing {listed(missing, 3)}; "
+            f"the file has {listed([name[:100] for name in others], 3)}"
+        )
+    return best
+
+
+def fits(read: Callable[[], Any]) -> bool:
+    """Tells whether `read` finds what it looks for, instead of raising `ConversionError`."""
+    try:
+        read()
+    except ConversionError:
+        return False
+    return True
+
+
+def mapping_lr_multiplier(weight: np.ndarray) -> tuple[float, str]:
+    """Infers a mapping network's learning-rate multiplier from a layer's stored weights.
+
+    They start from a standard deviation of 1 / multiplier and stay near.
+
+    Returns:
+        The nearest of the multipliers in use, and a notice that says so.
+
+    Example:
+        >>> mapping_lr_multiplier(np.array([[-100.0, 100.0]]))[0]
+        0.01
+    """
+    with np.errstate(all="ignore"):
+        deviation = float(np.std(weight.astype(np.float64))) if is_numeric(weight.dtype) else 1.0
+        distances = [abs(np.log(deviation * value)) for value in _MULTIPLIERS]
+    value = _MULTIPLIERS[int(np.argmin(distances))]
+    return value, (
+        f"mapping_lr_multiplier is not in the file; {value:g} fits the weights' standard deviation "
+        f"of {deviation:.3g}"
+    )
 
 
 def module_arrays(module: Any) -> Arrays:
@@ -225,3 +302,18 @@ def _named(node: dict[Any, Any], group: str, prefix: str) -> Collection[tuple[st
     if not isinstance(items, dict) or not all(isinstance(name, str) for name in items):
         raise ConversionError(f"{prefix}{group} of the pickled module does not map names to values")
     return items.items()
+
+
+def summary(tree: Any) -> str:
+    """Returns what a file holds, in a few words: names with shapes, or types."""
+    if not isinstance(tree, dict) or not tree:
+        return f"a {type(tree).__name__}"
+    return listed([f"{_key(k)} {_kind(v)}" for k, v in tree.items()], limit=5)
+
+
+def _kind(value: Any) -> str:
+    return str(list(value.shape)) if isinstance(value, np.ndarray) else f"({type(value).__name__})"
+
+
+def _key(key: Any) -> str:
+    return key[:200] if isinstance(key, str) else _kind(key)

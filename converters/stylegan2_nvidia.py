@@ -17,6 +17,7 @@ from converters.formats import (
     extent,
     module_arrays,
     required,
+    summary,
 )
 from converters.rules import Rule, channels_last, conv, flipped_conv, is_numeric, transpose
 from jaxlatent.generators import StyleGAN2Config
@@ -156,7 +157,10 @@ def _rules(config: StyleGAN2Config) -> list[Rule]:
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     node = _generator_node(tree)
     if node is None:
-        raise ConversionError("no StyleGAN2 generator in the pickle (G_ema with synthesis.b4)")
+        raise ConversionError(
+            "the names do not fit this format: missing G_ema with mapping and synthesis.b4; the "
+            f"file has {summary(tree)}"
+        )
     arrays = module_arrays(node)
     config = _config(node, arrays)
     filters = [k for k in arrays if k.endswith("resample_filter")]

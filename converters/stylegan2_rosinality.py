@@ -17,9 +17,11 @@ from converters.formats import (
     Recipe,
     bounded,
     extent,
+    find_arrays,
+    fits,
+    mapping_lr_multiplier,
     positive,
     required,
-    state_dicts,
 )
 from converters.rules import (
     Rule,
@@ -40,11 +42,8 @@ _AVERAGE_SAMPLES = 16_384
 _MARKS = ("style.1.weight", "input.input", "convs.0.conv.weight", "to_rgb1.conv.weight")
 
 
-def _find(tree: Any) -> Arrays | None:
-    for arrays in state_dicts(tree, _CONTAINERS):
-        if all(mark in arrays for mark in _MARKS):
-            return arrays
-    return None
+def _find(tree: Any) -> Arrays:
+    return find_arrays(tree, _CONTAINERS, _MARKS)
 
 
 def _count(arrays: Arrays, template: str, start: int = 0) -> int:
@@ -118,12 +117,11 @@ def _average_w(generator: Any) -> None:
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    found = _find(tree)
-    if found is None:
-        raise ConversionError(f"no state dict with {', '.join(_MARKS)}")
-    arrays = dict(found)
-    config = _config(arrays, options.get("mapping_lr_multiplier", 0.01))
-    notices, finish = [], None
+    arrays = dict(_find(tree))
+    inferred, notice = mapping_lr_multiplier(required(arrays, "style.1.weight"))
+    multiplier = options.get("mapping_lr_multiplier")
+    config = _config(arrays, multiplier or inferred)
+    notices, finish = ([] if multiplier else [notice]), None
     average = tree.get("latent_avg") if isinstance(tree, dict) else None
     if isinstance(average, np.ndarray):
         arrays["latent_avg"] = average
@@ -138,8 +136,6 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
             side = 4 << ((i + 1) // 2)
             arrays[f"noises.noise_{i}"] = np.broadcast_to(np.float32(0), (1, 1, side, side))
         notices.append("the file has no constant noise maps; noise=const adds none")
-    if "mapping_lr_multiplier" not in options:
-        notices.append("mapping_lr_multiplier is not in the file; 0.01 assumed, as in all releases")
     kernels = [k for k in arrays if k.endswith((".blur.kernel", ".upsample.kernel"))]
     return Recipe(config, _rules(config), arrays, kernels, tuple(notices), finish)
 
@@ -148,9 +144,9 @@ FORMAT = Format(
     name="rosinality-stylegan2",
     title="rosinality/stylegan2-pytorch",
     license="MIT code; weights converted from NVIDIA's keep NVIDIA's licence",
-    matches=lambda tree: _find(tree) is not None,
+    matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
-        "mapping_lr_multiplier": Option(positive, "of the training, 0.01 if not given"),
+        "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
     },
 )

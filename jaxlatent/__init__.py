@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from jaxlatent import find, generators
-    from jaxlatent.bundle import load, save
+    from jaxlatent.bundle import load, load_model, save
     from jaxlatent.directions import Directions, FingerprintWarning
     from jaxlatent.edits import Edit, edit
     from jaxlatent.errors import UserError
@@ -27,6 +27,7 @@ _HOMES = {
     "UserError": "errors",
     "edit": "edits",
     "load": "bundle",
+    "load_model": "bundle",
     "render": "sweeps",
     "save": "bundle",
     "save_sheet": "sheet",
@@ -43,6 +44,7 @@ __all__ = [
     "find",
     "generators",
     "load",
+    "load_model",
     "render",
     "save",
     "save_sheet",

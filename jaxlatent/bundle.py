@@ -1,4 +1,4 @@
-"""Generators on disk: a folder with a readable `config.json` and the parameters."""
+"""Networks on disk: a folder with a readable `config.json` and the parameters."""
 
 import dataclasses
 import hashlib
@@ -13,27 +13,22 @@ import jax.numpy as jnp
 
 from jaxlatent.errors import UserError, listed
 from jaxlatent.files import atomic_folder
-from jaxlatent.generators import (
-    FAMILIES,
-    Generator,
-    Origin,
-    build,
-    fingerprint,
-    parameter_shapes,
-    parameters,
-)
+from jaxlatent.generators import Generator
+from jaxlatent.model import Model, Origin
+from jaxlatent.parameters import FAMILIES, build, fingerprint, parameter_shapes, parameters
 
 CONFIG_FILE = "config.json"
+WEIGHTS = ("pytorch_model.bin", "model.safetensors")  # what Hugging Face folders hold
 _PARAMETERS = "parameters"
 _VERSION = 1
 _SPARE = 4 << 20  # bytes that a bundle may take beside the numbers
 
 
-def save(generator: Generator, path: str | os.PathLike[str]) -> None:
-    """Writes a generator as a model bundle, replacing an earlier bundle of that name.
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Writes a network as a model bundle, replacing an earlier bundle of that name.
 
     Args:
-        generator: any generator.
+        model: any generator or other network.
         path: the folder to write; whole or, if interrupted, absent.
 
     Raises:
@@ -51,15 +46,15 @@ def save(generator: Generator, path: str | os.PathLike[str]) -> None:
     """
     import orbax.checkpoint as ocp
 
-    arrays = parameters(generator)
+    arrays = parameters(model)
     description = {
         "format": "jaxlatent-bundle",
         "version": _VERSION,
-        "family": generator.family,
-        "config": dataclasses.asdict(generator.config),
-        "origin": None if generator.origin is None else dataclasses.asdict(generator.origin),
+        "family": model.family,
+        "config": dataclasses.asdict(model.config),
+        "origin": None if model.origin is None else dataclasses.asdict(model.origin),
         "parameters": {n: {"shape": a.shape, "dtype": str(a.dtype)} for n, a in arrays.items()},
-        "fingerprint": fingerprint(generator),
+        "fingerprint": fingerprint(model),
     }
     size = sum(array.nbytes for array in arrays.values())
     with atomic_folder(path, is_bundle) as folder:
@@ -134,6 +129,8 @@ def _typed(hint: Any, value: Any) -> Any:
     kinds = get_args(hint)
     if get_origin(hint) is tuple:
         return tuple(_typed(kinds[0], item) for item in _typed(list, value))
+    if dataclasses.is_dataclass(hint):
+        return _record(hint, value)
     if kinds:  # a union with None
         return None if value is None else _typed(kinds[0], value)
     if hint is float and type(value) is int:
@@ -143,13 +140,13 @@ def _typed(hint: Any, value: Any) -> Any:
     return value
 
 
-def _record(kind: type, values: Any) -> Any:
+def _record(kind: Any, values: Any) -> Any:
     """Returns the dataclass `kind` made of a JSON object."""
     hints = get_type_hints(kind)
     return kind(**{name: _typed(hints[name], v) for name, v in _typed(dict, values).items()})
 
 
-def load_bundle(path: str | os.PathLike[str]) -> Generator:
+def load_bundle(path: str | os.PathLike[str]) -> Model:
     """Reads a model bundle.
 
     Raises:
@@ -200,14 +197,31 @@ def load(
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        UserError: if it cannot be read as a generator.
+        UserError: if it cannot be read, or is a network that generates nothing.
+    """
+    model = load_model(path, format, options)
+    if not isinstance(model, Generator):
+        raise UserError(f"{path} is no generator: it holds a network of the family {model.family}")
+    return model
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    options: dict[str, str] | None = None,
+) -> Model:
+    """Loads any network, as `load` does a generator: an encoder, a predictor, LPIPS.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        UserError: if it cannot be read.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
-    if Path(path).is_dir():
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in WEIGHTS):
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")
         return load_bundle(path)
     from converters import convert
 
-    return convert(path, format, options).generator
+    return convert(path, format, options).model

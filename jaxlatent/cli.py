@@ -13,6 +13,7 @@ from jaxlatent.files import atomic_file, atomic_folder, read_npy
 
 if TYPE_CHECKING:
     from jaxlatent.generators import Generator
+    from jaxlatent.model import Model
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
@@ -91,11 +92,10 @@ def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str,
         from converters import convert as convert_checkpoint
 
         converted = convert_checkpoint(checkpoint, name, pairs)
-        save_bundle(converted.generator, folder)
+        save_bundle(converted.model, folder)
     for notice in converted.notices:
         click.echo(f"note: {notice}")
-    generator = converted.generator
-    click.echo(f"{out_dir}: {generator.family}, {_size(generator)}, from {converted.format}")
+    click.echo(f"{out_dir}: {_summary(converted.model)}, from {converted.format}")
 
 
 @cli.command(epilog=_examples("jaxlatent formats"))
@@ -112,25 +112,29 @@ def info(model: str) -> None:
     """Say what MODEL is: family, sizes, spaces, origin, configuration."""
     import dataclasses
 
-    from jaxlatent.bundle import load
-    from jaxlatent.generators import fingerprint, parameters
+    from jaxlatent.bundle import load_model
+    from jaxlatent.generators import Generator
+    from jaxlatent.parameters import fingerprint, parameters
 
-    generator = load(model)
-    arrays = parameters(generator)
-    spaces = [f"{name} [{rows}, {width}]" for name, (rows, width) in generator.spaces.items()]
+    network = load_model(model)
+    rows: dict[str, Any] = {"family": network.family}
+    if isinstance(network, Generator):
+        spaces = [f"{name} [{rows}, {width}]" for name, (rows, width) in network.spaces.items()]
+        rows |= {
+            "images": _size(network),
+            "layers": network.num_layers,
+            "blocks": network.num_blocks,
+            "spaces": ", ".join(spaces),
+            "classes": network.num_classes,
+        }
+    arrays = parameters(network)
     numbers = sum(a.size for a in arrays.values())
     kinds = ", ".join(sorted({str(a.dtype) for a in arrays.values()}))
-    rows = {
-        "family": generator.family,
-        "images": _size(generator),
-        "layers": generator.num_layers,
-        "spaces": ", ".join(spaces),
-        "parameters": f"{numbers:,} in {len(arrays)} arrays, {kinds}",
-        "fingerprint": fingerprint(generator),
-    }
-    if generator.origin is not None:
-        rows |= {f"origin {k}": v for k, v in dataclasses.asdict(generator.origin).items()}
-    rows |= {f"config {k}": v for k, v in dataclasses.asdict(generator.config).items()}
+    rows["parameters"] = f"{numbers:,} in {len(arrays)} arrays, {kinds}"
+    rows["fingerprint"] = fingerprint(network)
+    if network.origin is not None:
+        rows |= {f"origin {k}": v for k, v in dataclasses.asdict(network.origin).items()}
+    rows |= {f"config {k}": v for k, v in dataclasses.asdict(network.config).items()}
     width = max(map(len, rows))
     for key, value in rows.items():
         click.echo(f"{key:<{width}}  {printable(str(value))}")
@@ -147,7 +151,7 @@ def info(model: str) -> None:
 @_MODEL
 @click.option("--seeds", metavar="0-15", help="Numbers of the samples.  [default: 0-15]")
 @click.option("--codes", metavar="FILE.npy", help="Latent codes instead of seeds.")
-@click.option("--space", type=click.Choice(["z", "w", "w+"]), help="The space of --codes.")
+@click.option("--space", type=click.Choice(["z", "z+", "w", "w+"]), help="The space of --codes.")
 @_LABEL
 @_PSI
 @_CUTOFF
@@ -256,7 +260,7 @@ def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> N
     "--stage", type=click.Choice(["before", "after"]),
     help="Move before or after truncation; the directions' own if not given.",
 )  # fmt: skip
-@click.option("--space", type=click.Choice(["z", "w", "w+"]), help="Of a .npy boundary.")
+@click.option("--space", type=click.Choice(["z", "z+", "w", "w+"]), help="Of a .npy boundary.")
 @_LABEL
 @_PSI
 @_CUTOFF
@@ -334,6 +338,12 @@ def demo(out: str, checkpoint: str | None) -> None:
     from jaxlatent.demo import run
 
     run(out, checkpoint, click.echo)
+
+
+def _summary(model: "Model") -> str:
+    from jaxlatent.generators import Generator
+
+    return f"{model.family}, {_size(model)}" if isinstance(model, Generator) else model.family
 
 
 def _size(generator: "Generator") -> str:

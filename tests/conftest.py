@@ -7,15 +7,11 @@ import jax
 import jaxtyping
 import numpy as np
 import pytest
-from goldens import FAMILIES, LARGER, names
 
-from jaxlatent.generators import (
-    DCGANConfig,
-    Generator,
-    StyleGAN2Config,
-    build,
-    parameter_shapes,
-)
+from benchmarks.parity import names
+from benchmarks.parity.goldens import LARGER
+from jaxlatent.generators import DCGANConfig, Generator, StyleGAN2Config
+from jaxlatent.parameters import build, parameter_shapes
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -47,7 +43,7 @@ def filled(config: Any, seed: int = 0) -> Generator:
 def pytest_report_header() -> str:
     """Says which goldens are compared with."""
     larger = LARGER if LARGER.is_dir() else f"none in {LARGER}"
-    return f"goldens: {len(names(*FAMILIES))} networks; larger set: {larger}"
+    return f"goldens: {len(names())} networks; larger set: {larger}"
 
 
 @pytest.fixture

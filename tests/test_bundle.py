@@ -13,7 +13,8 @@ from goldens import OWN
 import jaxlatent
 from jaxlatent import UserError
 from jaxlatent.bundle import CONFIG_FILE
-from jaxlatent.generators import Origin, fingerprint, parameters
+from jaxlatent.model import Origin
+from jaxlatent.parameters import fingerprint, parameters
 
 CHECKPOINT = OWN / "dcgan_cifar32_gray" / "netG_epoch_299.pth"
 
@@ -47,7 +48,7 @@ def test_the_config_is_readable(bundle, dcgan):
 
 
 def test_half_precision_parameters_survive(tmp_path, dcgan):
-    from jaxlatent.generators import build
+    from jaxlatent.parameters import build
 
     half = {k: jnp.asarray(v, jnp.bfloat16) for k, v in parameters(dcgan).items()}
     jaxlatent.save(build(dcgan.config, half), tmp_path / "model")

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from jaxlatent import Directions, FingerprintWarning, UserError
 from jaxlatent.find import sefa
-from jaxlatent.generators import fingerprint
+from jaxlatent.parameters import fingerprint
 
 RANDOM = np.random.RandomState(0)
 

@@ -3,16 +3,15 @@
 import operator
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxlatent.errors import UserError
 from jaxlatent.keys import AnyKey, per_sample
+from jaxlatent.model import Model
 
 Noise = Literal["const", "none", "random"] | Sequence[Array]
 Labels = Int[Array, " n"] | Float[Array, "n classes"]
@@ -21,42 +20,26 @@ MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond these is a mistake
 MAX_LAYERS = 64
 
 
-class Buffer(nnx.Variable):
-    """A stored array that is not trained: statistics, constant noise, averages."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a generator's weights came from.
+class State(NamedTuple):
+    """What a block hands to the next one.
 
     Attributes:
-        format: the checkpoint format's name.
-        file: the file's name, without its folder.
-        sha256: of the file, in hexadecimal.
-        license: what is known about the licence of such files.
+        features: activations [n, h, w, c].
+        image: the image so far, in generators that sum it up over the blocks.
     """
 
-    format: str
-    file: str
-    sha256: str
-    license: str
+    features: Array
+    image: Array | None = None
 
 
-class Generator(nnx.Module):
+class Generator(Model):
     """A GAN's generator; pure at call, a pytree, to be passed to `jax.jit` as an argument.
 
     The same calls work for every family. A code has one row for each layer, `[n, L, d]`; a family
     that reads its latent vector once has `L = 1`.
 
-    Attributes:
-        family: the family's name, as in a bundle's `config.json`.
-        config: a frozen dataclass from which the module can be built.
-        origin: where the weights came from, if they were converted.
+    A family defines `prepare`, `start`, `block` and `finish`; synthesis is their composition.
     """
-
-    family: ClassVar[str]
-    config: Any
-    origin: Origin | None = None
 
     @property
     @abstractmethod
@@ -92,7 +75,33 @@ class Generator(nnx.Module):
             label: classes of a conditional generator, as integers or as weights [n, classes].
         """
 
+    @property
     @abstractmethod
+    def num_blocks(self) -> int:
+        """Number of blocks that synthesis passes through, one after the other."""
+
+    @abstractmethod
+    def prepare(
+        self,
+        codes: Float[Array, "n L d"],
+        noise: Noise = "const",
+        key: AnyKey | None = None,
+        label: Labels | None = None,
+    ) -> Any:
+        """Returns all that the blocks read beside their state; arguments as of `synthesize`."""
+
+    @abstractmethod
+    def start(self, inputs: Any) -> State:
+        """Returns the state before the first block, from what `prepare` returned."""
+
+    @abstractmethod
+    def block(self, index: int, state: State, inputs: Any) -> State:
+        """Applies one block."""
+
+    @abstractmethod
+    def finish(self, state: State, inputs: Any) -> Float[Array, "n h w c"]:
+        """Makes the image of the last state."""
+
     def synthesize(
         self,
         codes: Float[Array, "n L d"],
@@ -104,10 +113,40 @@ class Generator(nnx.Module):
 
         Args:
             codes: one row for each layer.
-            noise: "const", "none", "random", or the noise maps themselves.
+            noise: "const" adds the stored maps, "none" nothing, "random" fresh ones from `key`;
+                or the maps themselves. Without effect in a generator that has no noise.
             key: for random noise: one key, or one for each sample.
             label: classes, for generators whose synthesis reads them.
         """
+        inputs = self.prepare(codes, noise, key, label)
+        return self.finish(self._pass(self.num_blocks, inputs), inputs)
+
+    def features(
+        self,
+        codes: Float[Array, "n L d"],
+        block: int,
+        noise: Noise = "const",
+        key: AnyKey | None = None,
+        label: Labels | None = None,
+    ) -> Float[Array, "n h w c"]:
+        """Returns the activations after a block.
+
+        Args:
+            codes: one row for each layer.
+            block: the block's number; those of `num_blocks - 1` go into the image.
+            noise: as in `synthesize`.
+            key: as in `synthesize`.
+            label: as in `synthesize`.
+        """
+        if not 0 <= block < self.num_blocks:
+            raise UserError(f"block must be in 0 to {self.num_blocks - 1}, got {block}")
+        return self._pass(block + 1, self.prepare(codes, noise, key, label)).features
+
+    def _pass(self, blocks: int, inputs: Any) -> State:
+        state = self.start(inputs)
+        for index in range(blocks):
+            state = self.block(index, state, inputs)
+        return state
 
     @abstractmethod
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:

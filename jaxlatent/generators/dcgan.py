@@ -14,14 +14,15 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Buffer,
     Generator,
     Labels,
     Noise,
+    State,
     check_noise,
 )
 from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
 from jaxlatent.keys import AnyKey
+from jaxlatent.model import Buffer
 
 
 @dataclass(frozen=True)
@@ -194,27 +195,36 @@ class DCGAN(Generator):
             raise UserError("this generator is not conditional; give no label")
         return z
 
-    def synthesize(
+    @property
+    def num_blocks(self) -> int:
+        """One block for each transposed convolution."""
+        return len(self.config.channels)
+
+    def prepare(
         self,
         codes: Float[Array, "n L d"],
         noise: Noise = "const",
         key: AnyKey | None = None,
         label: Labels | None = None,
-    ) -> Float[Array, "n h w c"]:
-        """Renders images in [-1, 1].
-
-        Args:
-            codes: latent vectors, [n, 1, z_dim].
-            noise: has no effect; a DCGAN adds no noise.
-            key: has no effect.
-            label: must be `None`.
-        """
+    ) -> Float[Array, "n z"]:
+        """Returns the latent vectors; a DCGAN adds no noise and has no classes."""
         self.check_codes(codes)
         check_noise(noise)
-        x = self.map(codes[:, 0], label)[:, None, None]
-        for layer in self.layers[:-1]:
-            x = ACTIVATIONS[self.config.activation][0](layer(x))
-        x = ACTIVATIONS[self.config.output_activation][0](self.layers[-1](x))
+        return self.map(codes[:, 0], label)
+
+    def start(self, inputs: Float[Array, "n z"]) -> State:
+        """Returns the latent vectors as images of one pixel."""
+        return State(inputs[:, None, None])
+
+    def block(self, index: int, state: State, inputs: Float[Array, "n z"]) -> State:
+        """Applies a layer and its activation."""
+        last = index == self.num_blocks - 1
+        name = self.config.output_activation if last else self.config.activation
+        return State(ACTIVATIONS[name][0](self.layers[index](state.features)))
+
+    def finish(self, state: State, inputs: Float[Array, "n z"]) -> Float[Array, "n h w c"]:
+        """Rescales the sigmoid's range to [-1, 1]."""
+        x = state.features
         return 2 * x - 1 if self.config.output_activation == "sigmoid" else x
 
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:

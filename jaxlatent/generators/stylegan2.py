@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,10 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Buffer,
     Generator,
     Labels,
     Noise,
-    check_noise,
+    State,
     class_weights,
 )
 from jaxlatent.generators.layers import (
@@ -31,9 +30,9 @@ from jaxlatent.generators.layers import (
     second_moment_norm,
     upsample,
 )
-from jaxlatent.keys import AnyKey, per_sample
-
-State = tuple[Array, Array | None]  # features and image after a block
+from jaxlatent.generators.noise import noise_maps
+from jaxlatent.keys import AnyKey
+from jaxlatent.model import Buffer
 
 
 @dataclass(frozen=True)
@@ -259,7 +258,14 @@ class Block(nnx.Module):
         if self.torgb is not None:
             rgb = self.torgb(x, styles["torgb"])
             image = rgb if image is None else image + rgb
-        return x, image
+        return State(x, image)
+
+
+class Inputs(NamedTuple):
+    """What the blocks read: styles by block and layer, and a noise map for each convolution."""
+
+    styles: tuple[dict[str, Array], ...]
+    noises: list[Array | None]
 
 
 class StyleGAN2(Generator):
@@ -326,29 +332,46 @@ class StyleGAN2(Generator):
         self.check_codes(codes)
         return tuple(block.styles(codes) for block in self.blocks)
 
-    def synthesize(
+    @property
+    def num_blocks(self) -> int:
+        """One block for each resolution."""
+        return len(self.config.channels)
+
+    def prepare(
         self,
         codes: Float[Array, "n L d"],
         noise: Noise = "const",
         key: AnyKey | None = None,
         label: Labels | None = None,
-    ) -> Float[Array, "n h w c"]:
-        """Renders images.
+    ) -> Inputs:
+        """Computes styles and noise maps.
 
         Args:
             codes: one row for each layer (W+).
-            noise: "const" adds the stored maps, "none" nothing, "random" fresh ones from `key`;
-                or a sequence of maps, [r, r] or [n, r, r], one for each convolution.
-            key: for random noise: one key, or one for each sample.
+            noise: maps, if given, are [r, r] or [n, r, r], one for each convolution.
+            key: for random noise.
             label: has no effect here; StyleGAN2 reads the class in `map`.
         """
-        styles = self.styles(codes)
-        noises = self._noise_maps(noise, key, codes.shape[0])
-        const = self.const[...].astype(codes.dtype)[None]
-        state: State = (jnp.broadcast_to(const, (codes.shape[0], *const.shape[1:])), None)
-        for i, block in enumerate(self.blocks):
-            state = block(state, styles[i], noises[max(0, 2 * i - 1) : 2 * i + 1])
-        return cast(Array, state[1])  # the last block always writes to the image
+        stored = [None if c.noise is None else c.noise[...] for c in self._convs()]
+        sides = [4 << ((i + 1) // 2) for i in range(len(stored))]
+        if not self.config.use_noise and isinstance(noise, str):
+            noise = noise if noise not in ("const", "random") else "none"
+        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], sides, stored))
+
+    def start(self, inputs: Inputs) -> State:
+        """Returns the learned constant."""
+        style = inputs.styles[0]["conv1"]
+        const = self.const[...].astype(style.dtype)[None]
+        return State(jnp.broadcast_to(const, (style.shape[0], *const.shape[1:])))
+
+    def block(self, index: int, state: State, inputs: Inputs) -> State:
+        """Applies the layers of one resolution."""
+        noises = inputs.noises[max(0, 2 * index - 1) : 2 * index + 1]
+        return self.blocks[index](state, inputs.styles[index], noises)
+
+    def finish(self, state: State, inputs: Inputs) -> Float[Array, "n h w c"]:
+        """Returns the sum of the blocks' images."""
+        return cast(Array, state.image)  # the last block always writes to the image
 
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:
         """Returns the style matrices of the convolutions; the last layer's is the image's."""
@@ -359,30 +382,3 @@ class StyleGAN2(Generator):
     def _convs(self) -> list[StyledConv]:
         """Returns the convolutions in the order of their codes."""
         return [c for block in self.blocks for c in (block.conv0, block.conv1) if c is not None]
-
-    def _noise_maps(self, noise: Noise, key: AnyKey | None, n: int) -> list[Array | None]:
-        check_noise(noise)
-        convs = self._convs()
-        sizes = [4 << ((i + 1) // 2) for i in range(len(convs))]
-        if isinstance(noise, str):
-            if noise == "none" or not self.config.use_noise:
-                return [None] * len(convs)
-            if noise == "const":
-                return [None if c.noise is None else c.noise[...][None] for c in convs]
-            if key is None:
-                raise UserError("random noise needs a key")
-            keys = per_sample(key, n)
-            return [
-                jax.vmap(lambda k, i=i, r=r: jax.random.normal(jax.random.fold_in(k, i), (r, r)))(
-                    keys
-                )
-                for i, r in enumerate(sizes)
-            ]
-        shapes = [m.shape for m in noise]
-        if len(noise) != len(convs) or any(
-            s not in ((r, r), (1, r, r), (n, r, r)) for s, r in zip(shapes, sizes, strict=False)
-        ):
-            raise UserError(
-                f"noise maps must be {len(convs)} arrays of sides {sizes}, got {shapes}"
-            )
-        return [m.reshape(-1, *m.shape[-2:]) for m in noise]

@@ -12,7 +12,7 @@ import pytest
 from converters import FORMATS, Checkpoint, ConversionError, convert, detect, read_checkpoint
 from converters.errors import MALFORMED
 from converters.formats import MAX_BLOCKS, MAX_LAYERS
-from jaxlatent.generators import parameter_shapes
+from jaxlatent.parameters import parameter_shapes
 
 module = importlib.import_module("converters.convert")  # the function has its name
 GOLDENS = Path(__file__).parents[1] / "goldens"

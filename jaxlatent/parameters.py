@@ -1,4 +1,4 @@
-"""Generators from a config and named arrays, and back: the only way weights get in and out."""
+"""Networks from a config and named arrays, and back: the only way weights get in and out."""
 
 import hashlib
 import weakref
@@ -11,20 +11,20 @@ import numpy as np
 from flax import nnx
 
 from jaxlatent.errors import UserError, listed
-from jaxlatent.generators.base import Generator, Origin
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxlatent.model import Model, Origin
 
-FAMILIES: dict[str, tuple[type, Callable[..., Generator]]] = {
+FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "dcgan": (DCGANConfig, DCGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
 }
 
 
-def _abstract(config: Any) -> Generator:
+def _abstract(config: Any) -> Model:
     modules = [module for kind, module in FAMILIES.values() if isinstance(config, kind)]
     if not modules:
-        raise UserError(f"no generator family has a {type(config).__name__}")
+        raise UserError(f"no family of networks has a {type(config).__name__}")
     return nnx.eval_shape(lambda: modules[0](config, rngs=nnx.Rngs(0)))
 
 
@@ -33,7 +33,7 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    """Returns the path and shape of every parameter of the generator that `config` describes.
+    """Returns the path and shape of every parameter of the network that `config` describes.
 
     Example:
         >>> config = DCGANConfig(8, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
@@ -46,8 +46,8 @@ def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
 
 def build(
     config: Any, arrays: Mapping[str, np.ndarray | jax.Array], origin: Origin | None = None
-) -> Generator:
-    """Returns the generator of `config` with the given parameters; none is initialised.
+) -> Model:
+    """Returns the network of `config` with the given parameters; none is initialised.
 
     Args:
         config: a family's config.
@@ -62,8 +62,7 @@ def build(
         >>> build(config, {"layers/0/kernel": np.zeros((4, 4, 8, 3), np.float32)}).image_shape
         (4, 4, 3)
     """
-    generator = _abstract(config)
-    graph, state = nnx.split(generator)
+    graph, state = nnx.split(_abstract(config))
     flat = {_name(path): (path, variable) for path, variable in nnx.to_flat_state(state)}
     problems = [f"{name} is missing" for name in flat if name not in arrays]
     problems += [f"{name} is unexpected" for name in arrays if name not in flat]
@@ -78,19 +77,19 @@ def build(
         if not jnp.issubdtype(array.dtype, jnp.floating)
     ]
     if problems:
-        raise UserError(f"the parameters do not fit the generator: {listed(problems)}")
+        raise UserError(f"the parameters do not fit the network: {listed(problems)}")
     filled = [
         (path, variable.replace(jnp.asarray(arrays[name])))
         for name, (path, variable) in flat.items()
     ]
-    generator = nnx.merge(graph, nnx.from_flat_state(filled))
-    generator.origin = origin
-    return generator
+    model = nnx.merge(graph, nnx.from_flat_state(filled))
+    model.origin = origin
+    return model
 
 
-def parameters(generator: Generator) -> dict[str, jax.Array]:
-    """Returns every parameter of a generator by its path."""
-    state = nnx.to_flat_state(nnx.split(generator)[1])
+def parameters(model: Model) -> dict[str, jax.Array]:
+    """Returns every parameter of a network by its path."""
+    state = nnx.to_flat_state(nnx.split(model)[1])
     return {_name(path): jnp.asarray(variable.get_value()) for path, variable in state}
 
 
@@ -106,13 +105,13 @@ def _digest(value: jax.Array) -> bytes:
     return known
 
 
-def fingerprint(generator: Generator) -> str:
+def fingerprint(model: Model) -> str:
     """Returns a name for exactly these weights: the first 16 digits of a sha256.
 
     Directions carry it, so that those of another generator are noticed. Empty while a program is
     traced, when weights have no values.
     """
-    arrays = parameters(generator)
+    arrays = parameters(model)
     if any(isinstance(value, jax.core.Tracer) for value in arrays.values()):
         return ""
     digest = hashlib.sha256()

@@ -1,0 +1,33 @@
+"""Parity: every array of every golden beside what our networks compute.
+
+`python -m benchmarks.parity` writes the table docs/parity.md.
+"""
+
+from collections.abc import Callable
+
+from benchmarks.parity import dcgan, stylegan
+from benchmarks.parity.compare import Check, Outputs, check_all
+from benchmarks.parity.goldens import Golden, folders, load
+
+FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a golden's name
+    "ada_": stylegan.outputs,
+    "sg3repo_stylegan2_": stylegan.outputs,
+    "rosinality_": stylegan.outputs,
+    "dcgan_": dcgan.outputs,
+}
+
+
+def names() -> list[str]:
+    """Returns the goldens that are here."""
+    return sorted(folders())
+
+
+def checks(name: str) -> list[Check]:
+    """Compares every array of a golden.
+
+    Raises:
+        KeyError: if no family's goldens are called so.
+    """
+    golden = load(name)
+    (outputs,) = (f for prefix, f in FAMILIES.items() if name.startswith(prefix))
+    return check_all(golden, outputs(golden))
