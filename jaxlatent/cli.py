@@ -31,8 +31,9 @@ _PSI = click.option(
 _CUTOFF = click.option("--cutoff", type=int, help="Truncate only the first N layers.")
 _LABEL = click.option(
     "--label",
-    metavar="N|FILE.npy",
-    help="Class of a conditional generator, or a file of classes or weights, one for each sample.",
+    metavar="N|LIST|MIXTURE|FILE.npy",
+    help="Class of a conditional generator; a class for each sample (0-3); a mixture of classes "
+    "(3:0.6,7:0.4); or a file of classes or weights.",
 )
 _NOISE = click.option(
     "--noise", type=click.Choice(["const", "none", "random"]), default="const", show_default=True,
@@ -110,11 +111,12 @@ def convert(
 
 
 @cli.command(epilog=_examples("jaxlatent formats"))
-def formats() -> None:
-    """List the checkpoint formats that are read, and their options."""
-    from converters import describe_formats
+@click.option("--markdown", is_flag=True, help="As a page with a table.")
+def formats(markdown: bool) -> None:
+    """List the checkpoint formats that are read, their projects, licences and options."""
+    from converters import describe_formats, formats_page
 
-    click.echo(describe_formats())
+    click.echo(formats_page() if markdown else describe_formats(), nl=not markdown)
 
 
 @cli.command(epilog=_examples("jaxlatent info ffhq"))
