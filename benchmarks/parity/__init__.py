@@ -13,6 +13,7 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "ada_": stylegan.outputs,
     "sg3repo_stylegan2_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
+    "tf_stylegan2_": stylegan.outputs,
     "dcgan_": dcgan.outputs,
 }
 
