@@ -17,7 +17,7 @@ from converters.formats import (
     extent,
     fits,
 )
-from converters.rules import Rule, chain, channels_last, first, scalar
+from converters.rules import Rule, chain, channels_last, first, is_numeric, scalar
 from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (
     Network,
@@ -85,7 +85,7 @@ def _config(arrays: Arrays, settings: Mapping[str, Any]) -> StyleGAN2Config:
 
 def _plus_one(array: np.ndarray) -> np.ndarray:
     """Adds what TensorFlow's code adds to a style."""
-    return array + 1
+    return array.astype(np.float64) + 1 if is_numeric(array.dtype) else array
 
 
 def _modulated(source: str, target: str) -> list[Rule]:

@@ -172,7 +172,9 @@ def test_other_networks_are_refused_as_dcgan(tmp_path, state, message):
 
 @pytest.mark.parametrize("name", ["nvidia-stylegan2", "rosinality-stylegan2"])
 def test_the_wrong_format_is_refused(tmp_path, name):
-    with pytest.raises(ConversionError, match=r"do not fit this format: missing .*the file has conv0"):
+    with pytest.raises(
+        ConversionError, match=r"do not fit this format: missing .*the file has conv0"
+    ):
         convert(write(tmp_path, dcgan()), format=name)
 
 

@@ -19,6 +19,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 FILES = {
     "ada_res32_resnet": "checkpoint.pkl",
     "rosinality_res32": "checkpoint.pt",
+    "tf_stylegan2_res32": "checkpoint.pkl",
     "dcgan_64": "netG_epoch_24.pth",
 }
 ODD = [
@@ -35,7 +36,7 @@ class Fitted(BaseException):
 def replaced(tree, path, value):
     """Returns `tree` with another value at `path`, `...` for none; what is around it is copied."""
     head, *rest = path
-    changed = dict(tree)
+    changed = dict(tree) if isinstance(tree, dict) else list(tree)
     if rest:
         changed[head] = replaced(tree[head], rest, value)
     elif value is ...:
@@ -46,15 +47,17 @@ def replaced(tree, path, value):
 
 
 def places(node, path=()) -> Iterator[tuple]:
-    for key, value in node.items():
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
         yield (*path, key)
-        if isinstance(value, dict):
+        if isinstance(value, (dict, list, tuple)):
             yield from places(value, (*path, key))
 
 
 @cache
 def golden(name: str):
     tree = read_checkpoint(GOLDENS / name / FILES[name]).tree
+    if isinstance(tree, tuple):  # networks G, D, Gs
+        return tree[2]
     return {"G_ema": tree["G_ema"]} if "G_ema" in tree else tree
 
 
