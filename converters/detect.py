@@ -4,6 +4,10 @@ from typing import Any
 
 from converters import (
     dcgan_torch,
+    pggan_tensorflow,
+    stylegan1_huangzh13,
+    stylegan1_lernapparat,
+    stylegan1_tensorflow,
     stylegan2_nvidia,
     stylegan2_rosinality,
     stylegan2_tensorflow,
@@ -16,7 +20,11 @@ FORMATS: dict[str, Format] = {
     for module in (
         stylegan2_nvidia,
         stylegan2_tensorflow,
+        stylegan1_tensorflow,
+        pggan_tensorflow,
         stylegan2_rosinality,
+        stylegan1_huangzh13,
+        stylegan1_lernapparat,
         dcgan_torch,
     )
 }
@@ -32,7 +40,8 @@ def detect(tree: Any) -> Format:
         >>> detect({"fc.weight": np.zeros((3, 4))})
         Traceback (most recent call last):
         converters.errors.ConversionError: no known generator in the file, which holds
-        fc.weight [3, 4]; formats read: nvidia-stylegan2, nvidia-tf-stylegan2, rosinality-stylegan2,
+        fc.weight [3, 4]; formats read: nvidia-stylegan2, nvidia-tf-stylegan2, nvidia-tf-stylegan1,
+        nvidia-tf-pggan, rosinality-stylegan2, huangzh13-stylegan1, lernapparat-stylegan1,
         torch-dcgan
     """
     for known in FORMATS.values():

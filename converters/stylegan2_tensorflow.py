@@ -13,7 +13,6 @@ from converters.formats import (
     Arrays,
     Format,
     Recipe,
-    bounded,
     extent,
     fits,
 )
@@ -22,6 +21,7 @@ from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (
     Network,
     check_settings,
+    counted,
     filter_setting,
     read_network,
     setting,
@@ -45,11 +45,8 @@ def _side(block: int) -> str:
 
 
 def _config(arrays: Arrays, settings: Mapping[str, Any]) -> StyleGAN2Config:
-    blocks, layers = 1, 1
-    while f"{_side(blocks)}/Conv1/weight" in arrays:
-        bounded(blocks := blocks + 1, MAX_BLOCKS, "resolutions")
-    while f"mapping/Dense{layers}/weight" in arrays:
-        bounded(layers := layers + 1, MAX_LAYERS, "mapping layers")
+    blocks = counted(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
+    layers = counted(arrays, lambda i: f"mapping/Dense{i}/weight", MAX_LAYERS, "mapping layers")
     joint = "mapping/LabelConcat/weight" in arrays
     label = "mapping/LabelConcat/weight" if joint else "mapping/LabelEmbed/weight"
     embed_dim = extent(arrays, label, 1) if label in arrays else 0

@@ -4,14 +4,14 @@ A file is a tuple (G, D, Gs); Gs, the average of G over its training, is the gen
 holds its own variables by name, and parts (mapping, synthesis) that are networks again.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from converters.constructors import NETWORKS, THEANO_NETWORK
 from converters.errors import ConversionError
-from converters.formats import Arrays, find_arrays, summary
+from converters.formats import Arrays, bounded, find_arrays, summary
 from converters.rules import is_numeric
 from jaxlatent.errors import listed
 
@@ -31,6 +31,7 @@ _WITHOUT_EFFECT = (
     # of how it is computed
     *("structure", "dtype", "num_fp16_res", "fused_modconv", "mapping_func", "synthesis_func"),
     *("is_training", "is_validation", "is_template_graph", "force_clean_graph"),
+    "mbstd_group_size",
 )
 
 
@@ -130,6 +131,34 @@ def _variables(node: dict[Any, Any], prefix: str) -> Iterator[tuple[str, np.ndar
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
             raise ConversionError(f"{prefix}variables of the pickled network are malformed")
         yield f"{prefix}{name}", value
+
+
+def counted(
+    arrays: Arrays, name: Callable[[int], str], most: int, what: str, start: int = 1
+) -> int:
+    """Returns how many of the variables name(0), name(1), ... there are.
+
+    Args:
+        arrays: all variables.
+        name: of each number.
+        most: how many there may be.
+        what: their name, for the error.
+        start: how many need not be looked for.
+    """
+    count = start
+    while name(count) in arrays:
+        count = bounded(count + 1, most, what)
+    return count
+
+
+def lod(arrays: Arrays, name: str = "lod") -> tuple[float, tuple[str, ...]]:
+    """Returns the level of detail to which a network has grown, and a notice if it is not done."""
+    value = arrays.get(name, np.zeros(()))
+    if value.size != 1 or not is_numeric(value.dtype):
+        raise ConversionError(f"{name} is {list(value.shape)} {value.dtype}; expected a number")
+    level = float(value.reshape(()))
+    notice = f"saved while the network grew: images are those of its level of detail {level:g}"
+    return level, (notice,) if level else ()
 
 
 def setting(

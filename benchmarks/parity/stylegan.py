@@ -9,14 +9,14 @@ import numpy as np
 
 from benchmarks.parity.compare import Gradient, Outputs, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
-from jaxlatent.generators import Generator, StyleGAN2
+from jaxlatent.generators import Generator, StyleGAN1, StyleGAN2
 
 INPUTS = ("z", "c", "ws_plus", "grad_rand", "latent_avg")
 
 
 @jax.jit
-def _synthesize(generator: Generator, codes: Any) -> Any:
-    return generator.synthesize(codes)
+def _synthesize(generator: Generator, codes: Any, maps: tuple[Any, ...]) -> Any:
+    return generator.synthesize(codes, maps or "const")
 
 
 def outputs(golden: Golden) -> Outputs:
@@ -27,8 +27,12 @@ def outputs(golden: Golden) -> Outputs:
         generator.mapping.w_avg[...] = jnp.asarray(arrays["latent_avg"])
     found: dict[str, Any] = {}
     found |= _mapping(generator, golden)
-    found |= _images(generator, golden, found)
-    found |= _gradients(generator, golden)
+    maps = _given_noise(golden) if isinstance(generator, StyleGAN1) else ()
+    found |= _images(generator, golden, found, maps)
+    found |= _gradients(generator, golden, maps)
+    if isinstance(generator, StyleGAN1):
+        styles = generator.styles(found["ws"])
+        found |= dict(zip(_numbered(arrays, "style/style"), styles, strict=False))
     if isinstance(generator, StyleGAN2):
         found |= _stylegan2(generator, golden)
     inputs = {n for n in arrays if n in INPUTS or n.startswith(("user_noise/", "d_logits"))}
@@ -47,6 +51,12 @@ def _psi(golden: Golden) -> tuple[float, int]:
     return float(psi or 0.7), int(cutoff)
 
 
+def _given_noise(golden: Golden) -> tuple[Any, ...]:
+    """Returns the noise maps that the golden brings, as files of StyleGAN 1 may have none."""
+    names = _numbered(golden.arrays, "user_noise/")
+    return tuple(jnp.asarray(golden.arrays[n][0]) for n in names)
+
+
 def _mapping(generator: Generator, golden: Golden) -> dict[str, Any]:
     w = generator.map(jnp.asarray(golden.arrays["z"]), _label(golden))
     codes = generator.broadcast(w)
@@ -55,11 +65,13 @@ def _mapping(generator: Generator, golden: Golden) -> dict[str, Any]:
         "w": w,
         "ws": codes,
         "w_trunc": generator.truncate(codes, psi),
-        "w_trunc_cutoff": generator.truncate(codes, psi, cutoff),
+        "w_trunc_cutoff": generator.truncate(codes, psi, min(cutoff, generator.num_layers)),
     }
 
 
-def _images(generator: Generator, golden: Golden, found: Mapping[str, Any]) -> dict[str, Any]:
+def _images(
+    generator: Generator, golden: Golden, found: Mapping[str, Any], maps: tuple[Any, ...]
+) -> dict[str, Any]:
     cases = {
         "img": found["ws"],
         "img_trunc": found["w_trunc"],
@@ -67,22 +79,20 @@ def _images(generator: Generator, golden: Golden, found: Mapping[str, Any]) -> d
     }
     if "ws_plus" in golden.arrays:
         cases["img_wplus"] = jnp.asarray(golden.arrays["ws_plus"])
-    images = {name: _synthesize(generator, codes) for name, codes in cases.items()}
+    images = {
+        name: _synthesize(generator, cases[name], maps) for name in cases if name in golden.arrays
+    }
     if "img_nonoise" in golden.arrays:
         silent = jax.jit(lambda g, c: g.synthesize(c, noise="none"))
         images["img_nonoise"] = silent(generator, found["ws"])
-    return {
-        name: nchw(image)[: len(golden.arrays[name])]
-        for name, image in images.items()
-        if name in golden.arrays
-    }
+    return {name: nchw(image)[: len(golden.arrays[name])] for name, image in images.items()}
 
 
-def _gradients(generator: Generator, golden: Golden) -> dict[str, Gradient]:
+def _gradients(generator: Generator, golden: Golden, maps: tuple[Any, ...]) -> dict[str, Gradient]:
     arrays, multiplier = golden.arrays, nhwc(weights(golden))
 
     def loss(codes: Any) -> Any:
-        return jnp.sum(generator.synthesize(codes) * multiplier)
+        return jnp.sum(generator.synthesize(codes, maps or "const") * multiplier)
 
     def loss_by_z(z: Any) -> Any:
         return loss(generator.broadcast(generator.map(z, _label(golden))))
@@ -106,9 +116,8 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
         theirs = arrays[name]
         features = nchw(generator.features(codes[:1], block))[0]
         found[name] = features[: len(theirs)].reshape(theirs.shape)
-    maps = [arrays[n][0] for n in _numbered(arrays, "user_noise/")]
-    if maps:
-        given = jax.jit(lambda g, c, m: g.synthesize(c, noise=m))(generator, codes, maps)
+    if maps := _given_noise(golden):
+        given = _synthesize(generator, codes, maps)
         found["img_user_noise"] = nchw(given)[: len(arrays["img_user_noise"])]
     return found
 
