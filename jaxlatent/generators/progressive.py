@@ -17,11 +17,7 @@ from jaxlatent.generators.layers import PRECISION, conv, dense, repeat_pixels
 
 GAIN = math.sqrt(2)  # on the weights here, not after the activation as from StyleGAN2 on
 
-OUTPUTS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda x: x,
-    "tanh": jnp.tanh,
-    "hardtanh": lambda x: jnp.clip(x, -1, 1),
-}
+OUTPUTS: dict[str, Callable[[Array], Array]] = {"linear": lambda x: x, "tanh": jnp.tanh}
 
 
 class ScaledDense(nnx.Module):

@@ -61,7 +61,7 @@ class StyleGAN1Config:
         all_images: whether every resolution has an image layer, or only the last.
         lod: level of detail to which the network has grown: 0 is complete, 1 stops at half the
             resolution, values between two mix their images.
-        output_activation: "linear", "tanh" or "hardtanh".
+        output_activation: "linear" or "tanh".
         has_noise_maps: whether there are constant noise maps.
         has_w_avg: whether the mean of w is known, so that codes can be truncated.
     """
