@@ -29,6 +29,9 @@ CONFIGS = {
     "stylegan2 resnet, classes, clamp": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="resnet", c_dim=3, embed_dim=4, conv_clamp=2.0
     ),
+    "stylegan2 joint labels": dataclasses.replace(
+        STYLEGAN2_CONFIG, channels=(4, 3), c_dim=3, embed_dim=4, label_norm="joint"
+    ),
     "stylegan2 orig, silent, gray": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="orig", use_noise=False, img_channels=1
     ),
