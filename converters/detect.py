@@ -2,13 +2,31 @@
 
 from typing import Any
 
-from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality
+from converters import (
+    dcgan_torch,
+    pggan_genforce,
+    pggan_interfacegan,
+    stylegan1_genforce,
+    stylegan1_interfacegan,
+    stylegan2_genforce,
+    stylegan2_nvidia,
+    stylegan2_rosinality,
+)
 from converters.errors import ConversionError
 from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
-    for module in (stylegan2_nvidia, stylegan2_rosinality, dcgan_torch)
+    for module in (
+        stylegan2_nvidia,
+        stylegan2_rosinality,
+        stylegan2_genforce,
+        stylegan1_genforce,
+        stylegan1_interfacegan,
+        pggan_genforce,
+        pggan_interfacegan,
+        dcgan_torch,
+    )
 }
 
 

@@ -17,8 +17,8 @@ from jaxlatent.generators.base import (
     check_noise,
     class_weights,
 )
-from jaxlatent.generators.layers import leaky_relu, repeat_pixels, second_moment_norm
-from jaxlatent.generators.progressive import OUTPUTS, ScaledConv, check_progressive, grow
+from jaxlatent.generators.layers import repeat_pixels, second_moment_norm
+from jaxlatent.generators.progressive import OUTPUTS, ScaledConv, activate, check_progressive, grow
 from jaxlatent.keys import AnyKey
 
 
@@ -54,9 +54,14 @@ class PGGANConfig:
             raise UserError("every size of a PGGAN must be at least 1")
 
     @property
+    def depth(self) -> int:
+        """Number of resolutions."""
+        return len(self.channels)
+
+    @property
     def resolution(self) -> int:
         """Side of an image in pixels."""
-        return 4 << (len(self.channels) - 1)
+        return 4 << (self.depth - 1)
 
 
 class Block(nnx.Module):
@@ -74,8 +79,8 @@ class Block(nnx.Module):
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the convolutions, each followed by activation and pixel norm."""
         x = self.conv0.spread(x[:, 0, 0]) if x.shape[1] == 1 else self.conv0(repeat_pixels(x))
-        x = second_moment_norm(leaky_relu(x))
-        return second_moment_norm(leaky_relu(self.conv1(x)))
+        x = second_moment_norm(activate(x))
+        return second_moment_norm(activate(self.conv1(x)))
 
 
 class PGGAN(Generator):
@@ -138,7 +143,7 @@ class PGGAN(Generator):
     @property
     def num_blocks(self) -> int:
         """One block for each resolution."""
-        return len(self.config.channels)
+        return self.config.depth
 
     def prepare(
         self,
