@@ -4,10 +4,15 @@ from typing import Any
 
 from converters import (
     dcgan_torch,
+    pggan_genforce,
+    pggan_interfacegan,
     pggan_tensorflow,
+    stylegan1_genforce,
     stylegan1_huangzh13,
+    stylegan1_interfacegan,
     stylegan1_lernapparat,
     stylegan1_tensorflow,
+    stylegan2_genforce,
     stylegan2_nvidia,
     stylegan2_rosinality,
     stylegan2_tensorflow,
@@ -23,8 +28,13 @@ FORMATS: dict[str, Format] = {
         stylegan1_tensorflow,
         pggan_tensorflow,
         stylegan2_rosinality,
+        stylegan2_genforce,
+        stylegan1_genforce,
+        stylegan1_interfacegan,
         stylegan1_huangzh13,
         stylegan1_lernapparat,
+        pggan_genforce,
+        pggan_interfacegan,
         dcgan_torch,
     )
 }
@@ -41,8 +51,9 @@ def detect(tree: Any) -> Format:
         Traceback (most recent call last):
         converters.errors.ConversionError: no known generator in the file, which holds
         fc.weight [3, 4]; formats read: nvidia-stylegan2, nvidia-tf-stylegan2, nvidia-tf-stylegan1,
-        nvidia-tf-pggan, rosinality-stylegan2, huangzh13-stylegan1, lernapparat-stylegan1,
-        torch-dcgan
+        nvidia-tf-pggan, rosinality-stylegan2, genforce-stylegan2, genforce-stylegan1,
+        interfacegan-stylegan1, huangzh13-stylegan1, lernapparat-stylegan1, genforce-pggan,
+        interfacegan-pggan, torch-dcgan
     """
     for known in FORMATS.values():
         if known.matches(tree):

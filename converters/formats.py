@@ -154,6 +154,26 @@ def bounded(count: int, most: int, what: str) -> int:
     return count
 
 
+def number_of(arrays: Arrays, name: Callable[[int], str], most: int, what: str) -> int:
+    """Returns how many of the arrays name(0), name(1), ... there are; name(0) is not looked for.
+
+    Args:
+        arrays: all of a file.
+        name: of each number.
+        most: how many there may be.
+        what: what they are, for the error.
+
+    Example:
+        >>> arrays = {"layer0": np.ones(1), "layer1": np.ones(1), "layer3": np.ones(1)}
+        >>> number_of(arrays, lambda i: f"layer{i}", 64, "layers")
+        2
+    """
+    count = 1
+    while name(count) in arrays:
+        count = bounded(count + 1, most, what)
+    return count
+
+
 def required(arrays: Arrays, name: str) -> np.ndarray:
     """Returns an array that no file of the format lacks."""
     if name not in arrays:

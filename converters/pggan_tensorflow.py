@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.formats import MAX_BLOCKS, Arrays, Format, Recipe, extent, fits
+from converters.formats import MAX_BLOCKS, Arrays, Format, Recipe, extent, fits, number_of
+from converters.progressive import level_of_detail
 from converters.rules import Rule
 from converters.tensorflow import (
     Network,
     check_settings,
-    counted,
+    growing,
     is_theano,
-    lod,
     read_network,
     setting,
 )
@@ -37,7 +37,7 @@ def _side(block: int) -> str:
 
 
 def _config(arrays: Arrays, settings: Mapping[str, Any], level: float) -> PGGANConfig:
-    blocks = counted(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
+    blocks = number_of(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
     names = [f"{_side(i)}/{'Conv1' if i else 'Conv'}/weight" for i in range(blocks)]
     inputs = extent(arrays, "4x4/Dense/weight", 0)
     classes = setting(settings, "label_size", int, 0)
@@ -94,9 +94,9 @@ def _rules(config: PGGANConfig, arrays: Arrays) -> list[Rule]:
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays, settings = _find(tree)
     notices = check_settings(settings, _NEEDED, _READ)
-    level, growing = lod(arrays)
+    level = level_of_detail(arrays, "lod")
     config = _config(arrays, settings, level)
-    return Recipe(config, _rules(config, arrays), arrays, ("lod",), (*notices, *growing))
+    return Recipe(config, _rules(config, arrays), arrays, ("lod",), (*notices, *growing(level)))
 
 
 FORMAT = Format(

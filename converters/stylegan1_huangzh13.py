@@ -18,14 +18,14 @@ from converters.formats import (
     fits,
     integer,
     mapping_lr_multiplier,
+    number_of,
     positive,
     required,
 )
+from converters.progressive import is_fused
 from converters.rules import Rule, chain, channels_last, conv, first, flipped_conv, transpose
-from converters.stylegan1_tensorflow import FUSED_FROM
 from converters.stylegan2_nvidia import taps
 from converters.stylegan2_rosinality import AVERAGE_SAMPLES, average_w
-from converters.tensorflow import counted
 from jaxlatent.generators import StyleGAN1Config
 
 _MARKS = ("g_mapping.map.dense0.weight", "g_synthesis.init_block.const")
@@ -87,8 +87,8 @@ def port_recipe(arrays: Arrays, names: Names, options: Mapping[str, Any], lod: f
 
 def _config(arrays: Arrays, names: Names, multiplier: float, lod: float) -> StyleGAN1Config:
     mapping, block = names.mapping, names.block
-    blocks = counted(arrays, lambda i: f"{block(i)}.conv1.weight", MAX_BLOCKS, "resolutions")
-    layers = counted(arrays, lambda i: f"{mapping}.dense{i}.weight", MAX_LAYERS, "mapping layers")
+    blocks = number_of(arrays, lambda i: f"{block(i)}.conv1.weight", MAX_BLOCKS, "resolutions")
+    layers = number_of(arrays, lambda i: f"{mapping}.dense{i}.weight", MAX_LAYERS, "mapping layers")
     widths = tuple(extent(arrays, f"{mapping}.dense{i}.weight", 0) for i in range(layers))
     plain = [f"{block(i)}.{'conv1' if i else 'conv'}.weight" for i in range(blocks)]
     embed_dim = extent(arrays, _CLASSES, 1) if _CLASSES in arrays else 0
@@ -137,7 +137,7 @@ def _block_rules(source: str, index: int) -> list[Rule]:
     rules += _epilogue(f"{source}.epi2", f"{target}/1", f"{plain}.bias")
     rules.append(Rule(f"{plain}.weight", f"{target}/1/kernel", conv))
     if index:
-        kernel = flipped_conv if 4 << index >= FUSED_FROM else conv
+        kernel = flipped_conv if is_fused("auto", index) else conv
         rules.append(Rule(f"{source}.conv0_up.weight", f"{target}/0/kernel", kernel))
     else:
         rules.append(Rule(f"{source}.const", "const", chain(first, channels_last)))
@@ -187,7 +187,9 @@ def _share(text: str) -> float:
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
-    blocks = counted(arrays, lambda i: f"{_NAMES.block(i)}.conv1.weight", MAX_BLOCKS, "resolutions")
+    blocks = number_of(
+        arrays, lambda i: f"{_NAMES.block(i)}.conv1.weight", MAX_BLOCKS, "resolutions"
+    )
     depth = options.get("depth", blocks - 1)
     if depth >= blocks:
         raise ConversionError(f"depth must be in 0 to {blocks - 1} for this file, got {depth}")

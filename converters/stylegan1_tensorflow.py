@@ -3,17 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from converters.formats import MAX_BLOCKS, MAX_LAYERS, Arrays, Format, Recipe, extent, fits
+from converters.formats import (
+    MAX_BLOCKS,
+    MAX_LAYERS,
+    Arrays,
+    Format,
+    Recipe,
+    extent,
+    fits,
+    number_of,
+)
+from converters.progressive import flipped_tensorflow_conv, is_fused, level_of_detail
 from converters.rules import Rule, Transform, chain, channels_last, first, same
 from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (
     Network,
     check_settings,
-    counted,
     filter_setting,
-    lod,
+    growing,
     read_network,
     setting,
 )
@@ -32,20 +39,10 @@ _NEEDED = {
     **dict.fromkeys(("use_instance_norm", "const_input_layer"), (True,)),
 }
 _READ = ("mapping_lrmul", "blur_filter")
-FUSED_FROM = 128  # pixels, from which on "auto" doubles the resolution by a transposed convolution
 
 
 def _find(tree: Any) -> Network:
     return read_network(tree, _MARKS)
-
-
-def flipped(array: np.ndarray) -> np.ndarray:
-    """Flips a kernel HWIO: from that of a transposed convolution to the equal correlation's.
-
-    StyleGAN's fused up-convolution spreads the kernel over the four pixels of each of its input's;
-    that is the correlation of the enlarged input with the kernel flipped.
-    """
-    return array[::-1, ::-1]
 
 
 def _side(block: int) -> str:
@@ -53,14 +50,14 @@ def _side(block: int) -> str:
 
 
 def _config(arrays: Arrays, settings: Mapping[str, Any], level: float) -> StyleGAN1Config:
-    blocks = counted(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
-    layers = counted(arrays, lambda i: f"mapping/Dense{i}/weight", MAX_LAYERS, "mapping layers")
+    blocks = number_of(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
+    layers = number_of(arrays, lambda i: f"mapping/Dense{i}/weight", MAX_LAYERS, "mapping layers")
     label = "mapping/LabelConcat/weight"
     embed_dim = extent(arrays, label, 1) if label in arrays else 0
     widths = tuple(extent(arrays, f"mapping/Dense{i}/weight", 1) for i in range(layers))
     plain = [f"{_side(i)}/{'Conv1' if i else 'Conv'}/weight" for i in range(blocks)]
-    blur = settings.get("blur_filter", True)
-    if blur is None or blur == []:
+    blur = settings.get("blur_filter", (1, 2, 1))
+    if blur is None or (isinstance(blur, (list, tuple)) and not blur):
         blur_taps: tuple[float, ...] = (1.0,)
     else:
         blur_taps = taps(filter_setting(settings, "blur_filter", (1, 2, 1)))
@@ -93,7 +90,7 @@ def _layer(source: str, target: str, index: int, kernel: Transform | None) -> li
     return rules
 
 
-def _rules(config: StyleGAN1Config, fused: bool | str) -> list[Rule]:
+def _rules(config: StyleGAN1Config, fused_scale: str) -> list[Rule]:
     rules = [Rule("synthesis/4x4/Const/const", "const", chain(first, channels_last))]
     for i in range(len(config.mapping_widths)):
         rules.append(Rule(f"mapping/Dense{i}/weight", f"mapping/layers/{i}/weight"))
@@ -105,8 +102,8 @@ def _rules(config: StyleGAN1Config, fused: bool | str) -> list[Rule]:
     blocks = len(config.channels)
     for i in range(blocks):
         names = ("Conv0_up", "Conv1") if i else ("Const", "Conv")
-        flip = 4 << i >= FUSED_FROM if fused == "auto" else fused
-        kernels = ((flipped if flip else same) if i else None, same)
+        up = flipped_tensorflow_conv if is_fused(fused_scale, i) else same
+        kernels = (up if i else None, same)
         for j, (name, kernel) in enumerate(zip(names, kernels, strict=True)):
             rules += _layer(f"{_side(i)}/{name}", f"blocks/{i}/layers/{j}", 2 * i + j, kernel)
         if config.all_images or i == blocks - 1:
@@ -119,10 +116,11 @@ def _rules(config: StyleGAN1Config, fused: bool | str) -> list[Rule]:
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays, settings = _find(tree)
     notices = check_settings(settings, _NEEDED, _READ)
-    level, growing = lod(arrays)
+    level = level_of_detail(arrays, "lod")
     config = _config(arrays, settings, level)
-    rules = _rules(config, settings.get("fused_scale", "auto"))
-    return Recipe(config, rules, arrays, ("lod", "synthesis/lod"), (*notices, *growing))
+    fused = {True: "true", False: "false"}.get(settings.get("fused_scale", "auto"), "auto")
+    rules = _rules(config, fused)
+    return Recipe(config, rules, arrays, ("lod", "synthesis/lod"), (*notices, *growing(level)))
 
 
 FORMAT = Format(

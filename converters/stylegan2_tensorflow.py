@@ -15,13 +15,13 @@ from converters.formats import (
     Recipe,
     extent,
     fits,
+    number_of,
 )
 from converters.rules import Rule, chain, channels_last, first, is_numeric, scalar
 from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (
     Network,
     check_settings,
-    counted,
     filter_setting,
     read_network,
     setting,
@@ -45,8 +45,8 @@ def _side(block: int) -> str:
 
 
 def _config(arrays: Arrays, settings: Mapping[str, Any]) -> StyleGAN2Config:
-    blocks = counted(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
-    layers = counted(arrays, lambda i: f"mapping/Dense{i}/weight", MAX_LAYERS, "mapping layers")
+    blocks = number_of(arrays, lambda i: f"{_side(i)}/Conv1/weight", MAX_BLOCKS, "resolutions")
+    layers = number_of(arrays, lambda i: f"mapping/Dense{i}/weight", MAX_LAYERS, "mapping layers")
     joint = "mapping/LabelConcat/weight" in arrays
     label = "mapping/LabelConcat/weight" if joint else "mapping/LabelEmbed/weight"
     embed_dim = extent(arrays, label, 1) if label in arrays else 0

@@ -4,14 +4,14 @@ A file is a tuple (G, D, Gs); Gs, the average of G over its training, is the gen
 holds its own variables by name, and parts (mapping, synthesis) that are networks again.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from converters.constructors import NETWORKS, THEANO_NETWORK
 from converters.errors import ConversionError
-from converters.formats import Arrays, bounded, find_arrays, summary
+from converters.formats import Arrays, find_arrays, summary
 from converters.rules import is_numeric
 from jaxlatent.errors import listed
 
@@ -133,32 +133,11 @@ def _variables(node: dict[Any, Any], prefix: str) -> Iterator[tuple[str, np.ndar
         yield f"{prefix}{name}", value
 
 
-def counted(
-    arrays: Arrays, name: Callable[[int], str], most: int, what: str, start: int = 1
-) -> int:
-    """Returns how many of the variables name(0), name(1), ... there are.
-
-    Args:
-        arrays: all variables.
-        name: of each number.
-        most: how many there may be.
-        what: their name, for the error.
-        start: how many need not be looked for.
-    """
-    count = start
-    while name(count) in arrays:
-        count = bounded(count + 1, most, what)
-    return count
-
-
-def lod(arrays: Arrays, name: str = "lod") -> tuple[float, tuple[str, ...]]:
-    """Returns the level of detail to which a network has grown, and a notice if it is not done."""
-    value = arrays.get(name, np.zeros(()))
-    if value.size != 1 or not is_numeric(value.dtype):
-        raise ConversionError(f"{name} is {list(value.shape)} {value.dtype}; expected a number")
-    level = float(value.reshape(()))
-    notice = f"saved while the network grew: images are those of its level of detail {level:g}"
-    return level, (notice,) if level else ()
+def growing(level: float) -> tuple[str, ...]:
+    """Returns a notice if a network was saved before it had grown to its end."""
+    if not level:
+        return ()
+    return (f"saved while the network grew: images are those of its level of detail {level:g}",)
 
 
 def setting(

@@ -15,6 +15,8 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "rosinality_": stylegan.outputs,
     "huangzh13_": stylegan.outputs,
     "tf_": stylegan.outputs,
+    "genforce_": stylegan.outputs,
+    "interfacegan_": stylegan.outputs,
     "dcgan_": dcgan.outputs,
 }
 

@@ -1,5 +1,6 @@
 """What the goldens of the StyleGAN family hold, computed by our generators."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from benchmarks.parity.compare import Gradient, Outputs, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
 from jaxlatent.generators import Generator, StyleGAN1, StyleGAN2
+from jaxlatent.parameters import build, parameters
 
 INPUTS = ("z", "c", "ws_plus", "grad_rand", "latent_avg")
 
@@ -30,11 +32,11 @@ def outputs(golden: Golden) -> Outputs:
     maps = _given_noise(golden) if isinstance(generator, StyleGAN1) else ()
     found |= _images(generator, golden, found, maps)
     found |= _gradients(generator, golden, maps)
-    if isinstance(generator, StyleGAN1):
-        styles = generator.styles(found["ws"])
-        found |= dict(zip(_numbered(arrays, "style/style"), styles, strict=False))
     if isinstance(generator, StyleGAN2):
         found |= _stylegan2(generator, golden)
+    if isinstance(generator, StyleGAN1):
+        found |= {f"style/style{i:02}": s for i, s in enumerate(generator.styles(found["ws"]))}
+    found |= _grown(generator, golden, found)
     inputs = {n for n in arrays if n in INPUTS or n.startswith(("user_noise/", "d_logits"))}
     return Outputs({n: found[n] for n in arrays if n in found}, frozenset(inputs))
 
@@ -79,13 +81,22 @@ def _images(
     }
     if "ws_plus" in golden.arrays:
         cases["img_wplus"] = jnp.asarray(golden.arrays["ws_plus"])
-    images = {
-        name: _synthesize(generator, cases[name], maps) for name in cases if name in golden.arrays
-    }
+    cases = {name: codes for name, codes in cases.items() if name in golden.arrays}
+    images = {name: _synthesize(generator, codes, maps) for name, codes in cases.items()}
     if "img_nonoise" in golden.arrays:
         silent = jax.jit(lambda g, c: g.synthesize(c, noise="none"))
         images["img_nonoise"] = silent(generator, found["ws"])
     return {name: nchw(image)[: len(golden.arrays[name])] for name, image in images.items()}
+
+
+def _grown(generator: Any, golden: Golden, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Images of the same weights at other levels of detail: img_lod0.4 and so on."""
+    images = {}
+    for name in (n for n in golden.arrays if n.startswith("img_lod")):
+        config = dataclasses.replace(generator.config, lod=float(name.removeprefix("img_lod")))
+        image = _synthesize(build(config, parameters(generator)), found["ws"], ())
+        images[name] = nchw(image)[: len(golden.arrays[name])]
+    return images
 
 
 def _gradients(generator: Generator, golden: Golden, maps: tuple[Any, ...]) -> dict[str, Gradient]:
@@ -130,6 +141,10 @@ def _numbered(arrays: Mapping[str, np.ndarray], prefix: str) -> list[str]:
 def _style_order(name: str) -> tuple[int, int]:
     """Puts the originals' names of styles into our order: by block, convolutions, image."""
     part = name.removeprefix("style/").split(".")
+    if "style" in part[0]:  # genforce: style00, output_style0, style01, style02, output_style1
+        kind, _, number = part[0].rpartition("style")
+        index = int(number)
+        return (index, 2) if kind else ((index + 1) // 2, (index + 1) % 2)
     if part[0][:1] == "b" and part[0][1:].isdigit():  # b8.conv0
         return int(part[0][1:]), ("conv0", "conv1", "torgb", "skip").index(part[1])
     index = int(part[1]) if part[1].isdigit() else -1

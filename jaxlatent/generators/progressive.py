@@ -13,15 +13,11 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import MAX_SIDE, State
-from jaxlatent.generators.layers import PRECISION, conv, dense, repeat_pixels
+from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv, dense, repeat_pixels
 
 GAIN = math.sqrt(2)  # on the weights here, not after the activation as from StyleGAN2 on
 
-OUTPUTS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda x: x,
-    "tanh": jnp.tanh,
-    "hardtanh": lambda x: jnp.clip(x, -1, 1),
-}
+OUTPUTS: dict[str, Callable[[Array], Array]] = {"linear": lambda x: x, "tanh": jnp.tanh}
 
 
 class ScaledDense(nnx.Module):
@@ -42,6 +38,11 @@ class ScaledDense(nnx.Module):
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
         """Applies the layer."""
         return dense(x, self.matrix(), self.bias[...] * self.lr)
+
+
+def activate(x: Array) -> Array:
+    """Applies the leaky ReLU, without a gain."""
+    return ACTIVATIONS["lrelu"][0](x)
 
 
 def scaled(kernel: Float[Array, "k k i o"], gain: float = GAIN) -> Float[Array, "k k i o"]:

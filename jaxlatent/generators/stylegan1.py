@@ -24,7 +24,6 @@ from jaxlatent.generators.layers import (
     dense,
     fir,
     instance_norm,
-    leaky_relu,
     repeat_pixels,
     second_moment_norm,
 )
@@ -33,6 +32,7 @@ from jaxlatent.generators.progressive import (
     OUTPUTS,
     ScaledConv,
     ScaledDense,
+    activate,
     check_progressive,
     grow,
     scaled,
@@ -61,7 +61,7 @@ class StyleGAN1Config:
         all_images: whether every resolution has an image layer, or only the last.
         lod: level of detail to which the network has grown: 0 is complete, 1 stops at half the
             resolution, values between two mix their images.
-        output_activation: "linear", "tanh" or "hardtanh".
+        output_activation: "linear" or "tanh".
         has_noise_maps: whether there are constant noise maps.
         has_w_avg: whether the mean of w is known, so that codes can be truncated.
     """
@@ -139,7 +139,7 @@ class Mapping(nnx.Module):
             raise UserError("this generator is not conditional; give no label")
         x = second_moment_norm(z)
         for layer in self.layers:
-            x = leaky_relu(layer(x))
+            x = activate(layer(x))
         return x
 
 
@@ -179,7 +179,7 @@ class StyledLayer(nnx.Module):
         if noise is not None:
             strength = self.noise_strength[...].astype(x.dtype)[None, None, None]
             x = x + noise.astype(x.dtype)[..., None] * strength
-        x = leaky_relu(x + self.bias[...].astype(x.dtype)[None, None, None])
+        x = activate(x + self.bias[...].astype(x.dtype)[None, None, None])
         factor, shift = jnp.split(style[:, None, None], 2, axis=-1)
         return instance_norm(x, self.config.norm_epsilon) * (factor + 1) + shift
 
