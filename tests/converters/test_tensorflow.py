@@ -1,13 +1,16 @@
-"""TensorFlow pickles: settings, variables of parts, labels, and what is refused."""
+"""TensorFlow pickles: settings, variables of parts, labels, fused layers, and what is refused."""
 
 import dataclasses
 
 import forge
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import STYLEGAN2_CONFIG, filled
 
 from converters import ConversionError, convert, detect
+from jaxlatent.generators import PGGANConfig, StyleGAN1Config
+from jaxlatent.generators.layers import conv, repeat_pixels
 from jaxlatent.parameters import parameters
 
 SETTINGS = {"mapping_lrmul": 0.1, "resolution": 16, "style_mixing_prob": 0.9}
@@ -50,10 +53,76 @@ def stylegan2(config, **settings):
     return generator, whole
 
 
+def stylegan1(config, **settings):
+    """As `stylegan2`; an up-sampling kernel is stored flipped where it is fused."""
+    generator = filled(config)
+    mapping, synthesis = {}, {"lod": np.float32(9)}
+    own = {"lod": np.float32(config.lod)}
+    for path, value in parameters(generator).items():
+        name, array = path.split("/"), np.asarray(value)
+        if path == "mapping/w_avg":
+            own["dlatent_avg"] = array
+        elif path == "mapping/embed":
+            mapping["LabelConcat/weight"] = array
+        elif name[0] == "mapping":
+            mapping[f"Dense{name[2]}/{name[-1]}"] = array
+        elif path == "const":
+            synthesis["4x4/Const/const"] = array.transpose(2, 0, 1)[None]
+        elif name[2] == "torgb":
+            leaf = "bias" if name[-1] == "bias" else "weight"
+            lod = len(config.channels) - 1 - int(name[1])
+            synthesis[f"ToRGB_lod{lod}/{leaf}"] = array
+        else:
+            block, second, leaf = int(name[1]), int(name[3]), "/".join(name[4:])
+            owner = (("Conv0_up", "Conv1") if block else ("Const", "Conv"))[second]
+            fused = settings.get("fused_scale") is True and owner == "Conv0_up"
+            array = array[::-1, ::-1] if leaf == "kernel" and fused else array
+            prefix = f"{4 << block}x{4 << block}/{owner}"
+            name = {
+                "kernel": f"{prefix}/weight",
+                "noise": f"noise{2 * block + second}",
+                "noise_strength": f"{prefix}/Noise/weight",
+            }.get(leaf, f"{prefix}/{leaf.replace('affine', 'StyleMod')}")
+            synthesis[name] = array[None, None] if leaf == "noise" else array
+    settings = {"mapping_lrmul": config.mapping_lr_multiplier, **settings}
+    parts = {"mapping": forge.Network(mapping), "synthesis": forge.Network(synthesis)}
+    return generator, forge.Network(own, static_kwargs=settings, components=parts, version=3)
+
+
+def pggan(config, **settings):
+    """As `stylegan2`, with up-sampling convolutions fused or not."""
+    generator = filled(config)
+    fused = settings.get("fused_scale", False)
+    variables = {"lod": np.float32(config.lod)}
+    for path, value in parameters(generator).items():
+        (_, block, layer, leaf), array = path.split("/"), np.asarray(value)
+        side = f"{4 << int(block)}x{4 << int(block)}"
+        name = {"conv0": f"{side}/Conv0", "conv1": f"{side}/Conv1"}.get(layer)
+        if layer == "torgb":
+            name = f"ToRGB_lod{len(config.channels) - 1 - int(block)}"
+        elif block == "0":
+            name = {"conv0": "4x4/Dense", "conv1": "4x4/Conv"}[layer]
+            if path == "blocks/0/conv0/kernel":
+                array = array.transpose(2, 3, 0, 1).reshape(array.shape[2], -1)
+        elif layer == "conv0" and fused:
+            name = f"{side}/Conv0_up"
+            if leaf == "kernel":
+                array = array.transpose(0, 1, 3, 2)[::-1, ::-1]
+        variables[f"{name}/{'bias' if leaf == 'bias' else 'weight'}"] = array
+    return generator, forge.Network(variables, static_kwargs=settings, version=2)
+
+
 def write(tmp_path, root, **options):
     path = tmp_path / "network.pkl"
     path.write_bytes(forge.tensorflow(root, **options))
     return path
+
+
+SMALL = {"z_dim": 6, "channels": (5, 4, 3)}
+STYLEGAN1 = StyleGAN1Config(
+    **SMALL, w_dim=7, mapping_widths=(8, 7), mapping_lr_multiplier=0.1, img_channels=1
+)
+PGGAN = PGGANConfig(**SMALL)
 
 
 def check(converted, generator):
@@ -185,3 +254,115 @@ def test_other_files_are_refused_as_tensorflow(tmp_path):
     message = r"do not fit this format: missing \(G, D, Gs\).*the file has conv0\.weight"
     with pytest.raises(ConversionError, match=message):
         convert(path, format="nvidia-tf-stylegan2")
+
+
+STYLEGAN1_VARIANTS = {
+    "plain": ({}, {"mapping_nonlinearity": "lrelu", "structure": "recursive"}),
+    "fused": ({}, {"fused_scale": True}),
+    "not fused": ({}, {"fused_scale": False, "dlatent_avg_beta": None}),
+    "labels": ({"c_dim": 3, "embed_dim": 6}, {"label_size": 3}),
+    "no blur": ({"blur_filter": (1.0,)}, {"blur_filter": None}),
+    "blur": ({"blur_filter": (0.5, 0.25, 0.25)}, {"blur_filter": [2, 1, 1]}),
+    "one image": ({"all_images": False}, {"structure": "fixed"}),
+}
+
+
+@pytest.mark.parametrize("variant", STYLEGAN1_VARIANTS)
+def test_every_option_of_stylegan1_is_read(tmp_path, variant):
+    changes, settings = STYLEGAN1_VARIANTS[variant]
+    generator, network = stylegan1(dataclasses.replace(STYLEGAN1, **changes), **settings)
+    converted = convert(write(tmp_path, (None, None, network)))
+    assert (converted.format, converted.notices) == ("nvidia-tf-stylegan1", ())
+    check(converted, generator)
+
+
+def test_large_convolutions_are_fused_unless_the_file_says_otherwise(tmp_path):
+    config = dataclasses.replace(STYLEGAN1, channels=(1,) * 7)
+    generator, network = stylegan1(config, fused_scale="auto")
+    converted = parameters(convert(write(tmp_path, network)).model)
+    for name, value in parameters(generator).items():
+        flip = name in ("blocks/5/layers/0/kernel", "blocks/6/layers/0/kernel")
+        expected = value[::-1, ::-1] if flip else value
+        np.testing.assert_array_equal(converted[name], expected, err_msg=name)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("changes", [{}, {"c_dim": 2}, {"img_channels": 1}])
+def test_every_option_of_pggan_is_read(tmp_path, fused, changes):
+    config = dataclasses.replace(PGGAN, **changes)
+    settings = {"label_size": config.c_dim, "fused_scale": fused, "mbstd_group_size": 16}
+    generator, network = pggan(config, **settings)
+    converted = convert(write(tmp_path, (None, None, network), name="tfutil.Network"))
+    assert (converted.format, converted.notices) == ("nvidia-tf-pggan", ())
+    check(converted, generator)
+
+
+def test_a_fused_kernel_flipped_is_the_transposed_convolution_of_its_four_shifts():
+    random = np.random.RandomState(0)
+    x, kernel = random.standard_normal((4, 5)), random.standard_normal((3, 3))
+    padded = np.pad(kernel, 1)
+    wide = padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
+    spread = np.zeros((2 * 4 + 2, 2 * 5 + 2))
+    for i, j in np.ndindex(4, 5):
+        spread[2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += x[i, j] * wide
+    flipped = jnp.asarray(kernel[::-1, ::-1, None, None])
+    ours = conv(repeat_pixels(jnp.asarray(x[None, :, :, None])), flipped, (1, 1))
+    np.testing.assert_allclose(ours[0, :, :, 0], spread[1:-1, 1:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("make", "config"), [(stylegan1, STYLEGAN1), (pggan, PGGAN)])
+def test_growing_networks_keep_their_level_of_detail(tmp_path, make, config):
+    generator, network = make(dataclasses.replace(config, lod=1.25))
+    converted = convert(write(tmp_path, network))
+    assert converted.notices == (
+        "saved while the network grew: images are those of its level of detail 1.25",
+    )
+    check(converted, generator)
+    for level, message in ((7.0, r"lod must be in \[0, 2\]"), (np.nan, r"lod must be in")):
+        variables = [(n, level if n == "lod" else v) for n, v in network.state["variables"]]
+        network.state["variables"] = variables
+        with pytest.raises(ConversionError, match=message):
+            convert(write(tmp_path, network))
+    network.state["variables"] += [("odd", 1)]
+    network.state["variables"] = [
+        (n, np.zeros(2) if n == "lod" else v) for n, v in network.state["variables"]
+    ]
+    with pytest.raises(ConversionError, match=r"lod must be one number, got \[2\]"):
+        convert(write(tmp_path, network))
+
+
+@pytest.mark.parametrize(
+    ("make", "config", "settings", "message"),
+    [
+        (
+            stylegan1,
+            STYLEGAN1,
+            {"use_noise": False},
+            "not read: use_noise; expected use_noise True",
+        ),
+        (stylegan1, STYLEGAN1, {"use_pixel_norm": True}, "use_pixel_norm False"),
+        (stylegan1, STYLEGAN1, {"nonlinearity": "relu"}, "nonlinearity 'lrelu'"),
+        (stylegan1, STYLEGAN1, {"fused_scale": "maybe"}, "True or False or 'auto'"),
+        (stylegan1, STYLEGAN1, {"use_wscale": np.ones(2)}, "not read: use_wscale"),
+        (stylegan1, STYLEGAN1, {"blur_filter": [1, 1]}, "odd number of taps"),
+        (stylegan1, STYLEGAN1, {"blur_filter": [1, -1]}, "not the product of 1-D taps"),
+        (pggan, PGGAN, {"use_leakyrelu": False}, "use_leakyrelu True"),
+        (pggan, PGGAN, {"pixelnorm_epsilon": 1e-4}, "pixelnorm_epsilon 1e-08"),
+        (pggan, PGGAN, {"label_size": 9}, "label_size is 9, .* reads 6 numbers"),
+        (pggan, PGGAN, {"label_size": "two"}, "label_size is odd: a str"),
+    ],
+)
+def test_odd_settings_of_growing_networks_are_explained(tmp_path, make, config, settings, message):
+    _, network = make(config, **settings)
+    with pytest.raises(ConversionError, match=message):
+        convert(write(tmp_path, network))
+
+
+@pytest.mark.parametrize("format", [None, "nvidia-tf-pggan", "nvidia-tf-stylegan2"])
+def test_theano_networks_are_refused_with_advice(tmp_path, format):
+    spec = {"func": "G_paper", "resolution": 32}
+    network = forge.Network({}, build_func_spec=spec, param_values=[np.ones((2, 2))])
+    del network.state["variables"]
+    path = write(tmp_path, (network,) * 3, protocol=2, name="network.Network")
+    with pytest.raises(ConversionError, match=r"Theano code .*misc\.load_pkl .* convert the new"):
+        convert(path, format)

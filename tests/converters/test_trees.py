@@ -20,6 +20,8 @@ FILES = {
     "ada_res32_resnet": "checkpoint.pkl",
     "rosinality_res32": "checkpoint.pt",
     "tf_stylegan2_res32": "checkpoint.pkl",
+    "tf_pggan_res32": "checkpoint.pkl",
+    "huangzh13_stylegan_res32": "checkpoint.pth",
     "dcgan_64": "netG_epoch_24.pth",
 }
 ODD = [
