@@ -284,7 +284,8 @@ def mapping_lr_multiplier(weight: np.ndarray) -> tuple[float, str]:
         0.01
     """
     with np.errstate(all="ignore"):
-        deviation = float(np.std(weight.astype(np.float64))) if is_numeric(weight.dtype) else 1.0
+        sound = weight.size > 0 and is_numeric(weight.dtype)
+        deviation = float(np.std(weight.astype(np.float64))) if sound else 1.0
         distances = [abs(np.log(deviation * value)) for value in _MULTIPLIERS]
     value = _MULTIPLIERS[int(np.argmin(distances))]
     return value, (
