@@ -19,6 +19,11 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 FILES = {
     "ada_res32_resnet": "checkpoint.pkl",
     "rosinality_res32": "checkpoint.pt",
+    "genforce_pggan_res8": "checkpoint.pth",
+    "genforce_stylegan1_res8": "checkpoint.pth",
+    "genforce_stylegan2_res8": "checkpoint.pth",
+    "interfacegan_pggan_res32": "checkpoint.pth",
+    "interfacegan_stylegan_res32": "checkpoint.pth",
     "dcgan_64": "netG_epoch_24.pth",
 }
 ODD = [
@@ -55,7 +60,8 @@ def places(node, path=()) -> Iterator[tuple]:
 @cache
 def golden(name: str):
     tree = read_checkpoint(GOLDENS / name / FILES[name]).tree
-    return {"G_ema": tree["G_ema"]} if "G_ema" in tree else tree
+    averaged = [key for key in ("G_ema", "generator_smooth") if key in tree]
+    return {key: tree[key] for key in averaged} or tree
 
 
 @pytest.fixture
