@@ -1,8 +1,9 @@
 """PGGAN checkpoints of genforce/interfacegan."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from converters.formats import Arrays, Format, Recipe, extent, find_arrays, fits
 from converters.progressive import flipped_tensorflow_conv, level_of_detail, resolutions
@@ -22,7 +23,7 @@ def _config(arrays: Arrays) -> PGGANConfig:
         channels=tuple(extent(arrays, f"layer{2 * i + 1}.conv.weight", 0) for i in range(blocks)),
         z_dim=extent(arrays, "layer0.conv.weight", 1),
         img_channels=extent(arrays, f"output{blocks - 1}.conv.weight", 0),
-        lod=math.floor(level_of_detail(arrays, "lod")),
+        lod=float(np.floor(level_of_detail(arrays, "lod"))),  # it does not blend
     )
 
 

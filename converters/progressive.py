@@ -12,6 +12,7 @@ from converters.errors import ConversionError
 from converters.formats import MAX_BLOCKS, Arrays, Option, bounded
 from converters.rules import is_numeric
 from converters.stylegan2_nvidia import taps
+from jaxlatent.errors import listed
 from jaxlatent.generators.progressive import OUTPUTS
 
 FUSED_FROM = 128  # pixels: "auto" fuses the up-sampling convolutions from here on
@@ -59,13 +60,16 @@ def level_of_detail(arrays: Arrays, name: str) -> float:
 
 def blur_taps(arrays: Arrays) -> tuple[float, ...]:
     """Returns the taps of the blur after the up-sampling convolutions, which all must share it."""
-    default = np.outer([1, 2, 1], [1, 2, 1])
-    kernels = [array for name, array in arrays.items() if name.endswith(".kernel")]
-    planes = [plane for k in kernels for plane in (k.reshape(-1, *k.shape[-2:]) if k.ndim else [k])]
-    first = planes[0] if planes else default
-    if any(p.shape != first.shape or (p != first).any() for p in planes):
+    kernels = {name: array for name, array in arrays.items() if name.endswith(".kernel")}
+    odd = [k for k, v in kernels.items() if v.ndim < 2 or not v.size or not is_numeric(v.dtype)]
+    if odd:
+        raise ConversionError(f"no filter of a blur: {listed(odd)}")
+    shared = [kernel.reshape(-1, *kernel.shape[-2:])[0] for kernel in kernels.values()][:1]
+    if not shared:
+        return (0.25, 0.5, 0.25)
+    if any(k.shape[-2:] != shared[0].shape or (k != shared[0]).any() for k in kernels.values()):
         raise ConversionError("the blurs of the layers and channels differ; only one is read")
-    return taps(first)
+    return taps(shared[0])
 
 
 def switch(text: str) -> bool:

@@ -1,8 +1,9 @@
 """StyleGAN checkpoints of genforce/interfacegan."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from converters.formats import (
     MAX_LAYERS,
@@ -54,7 +55,7 @@ def _config(arrays: Arrays, multiplier: float) -> StyleGAN1Config:
         mapping_widths=widths,
         mapping_lr_multiplier=multiplier,
         blur_filter=blur_taps(arrays),
-        lod=math.floor(level_of_detail(arrays, "synthesis.lod")),
+        lod=float(np.floor(level_of_detail(arrays, "synthesis.lod"))),  # it does not blend
         has_w_avg="truncation.w_avg" in arrays,
     )
 

@@ -28,6 +28,7 @@ from converters.rules import (
     channels_last,
     conv,
     first,
+    is_numeric,
     scalar,
     transpose,
 )
@@ -51,7 +52,7 @@ def _find(tree: Any) -> Arrays:
 
 def _plus_one(array: np.ndarray) -> np.ndarray:
     """Adds to a style's bias what the original adds while it runs."""
-    return array + 1
+    return array + 1 if is_numeric(array.dtype) else array
 
 
 def _filter(arrays: Arrays, name: str) -> tuple[float, ...]:

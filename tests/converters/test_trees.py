@@ -22,6 +22,11 @@ FILES = {
     "tf_stylegan2_res32": "checkpoint.pkl",
     "tf_pggan_res32": "checkpoint.pkl",
     "huangzh13_stylegan_res32": "checkpoint.pth",
+    "genforce_pggan_res8": "checkpoint.pth",
+    "genforce_stylegan1_res8": "checkpoint.pth",
+    "genforce_stylegan2_res8": "checkpoint.pth",
+    "interfacegan_pggan_res32": "checkpoint.pth",
+    "interfacegan_stylegan_res32": "checkpoint.pth",
     "dcgan_64": "netG_epoch_24.pth",
 }
 ODD = [
@@ -60,7 +65,8 @@ def golden(name: str):
     tree = read_checkpoint(GOLDENS / name / FILES[name]).tree
     if isinstance(tree, tuple):  # networks G, D, Gs
         return tree[2]
-    return {"G_ema": tree["G_ema"]} if "G_ema" in tree else tree
+    averaged = [key for key in ("G_ema", "generator_smooth") if key in tree]
+    return {key: tree[key] for key in averaged} or tree
 
 
 @pytest.fixture

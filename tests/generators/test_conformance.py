@@ -90,6 +90,7 @@ def test_vmap(generator, codes):
 
 
 def test_gradients_by_codes_and_by_parameters(generator, codes):
+    @jax.jit
     def loss(generator, codes):
         return jnp.mean(jnp.square(generator.synthesize(codes)))
 
