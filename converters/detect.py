@@ -2,13 +2,41 @@
 
 from typing import Any
 
-from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality
+from converters import (
+    dcgan_torch,
+    pggan_genforce,
+    pggan_interfacegan,
+    pggan_tensorflow,
+    stylegan1_genforce,
+    stylegan1_huangzh13,
+    stylegan1_interfacegan,
+    stylegan1_lernapparat,
+    stylegan1_tensorflow,
+    stylegan2_genforce,
+    stylegan2_nvidia,
+    stylegan2_rosinality,
+    stylegan2_tensorflow,
+)
 from converters.errors import ConversionError
 from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
-    for module in (stylegan2_nvidia, stylegan2_rosinality, dcgan_torch)
+    for module in (
+        stylegan2_nvidia,
+        stylegan2_tensorflow,
+        stylegan1_tensorflow,
+        pggan_tensorflow,
+        stylegan2_rosinality,
+        stylegan2_genforce,
+        stylegan1_genforce,
+        stylegan1_interfacegan,
+        stylegan1_huangzh13,
+        stylegan1_lernapparat,
+        pggan_genforce,
+        pggan_interfacegan,
+        dcgan_torch,
+    )
 }
 
 _PAGE = """# Checkpoint formats
@@ -30,10 +58,10 @@ def detect(tree: Any) -> Format:
         ConversionError: if it is none that is read, saying what the file holds.
 
     Example:
-        >>> detect({"fc.weight": np.zeros((3, 4))})
+        >>> detect({"fc.weight": 3})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         converters.errors.ConversionError: no known generator in the file, which holds
-        fc.weight [3, 4]; formats read: nvidia-stylegan2, rosinality-stylegan2, torch-dcgan
+        fc.weight (int); formats read: ...
     """
     for known in FORMATS.values():
         if known.matches(tree):

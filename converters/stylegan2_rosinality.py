@@ -38,7 +38,7 @@ from converters.stylegan2_nvidia import taps
 from jaxlatent.generators import StyleGAN2Config
 
 _CONTAINERS = ("g_ema", "g")
-_AVERAGE_SAMPLES = 16_384
+AVERAGE_SAMPLES = 16_384
 _MARKS = ("style.1.weight", "input.input", "convs.0.conv.weight", "to_rgb1.conv.weight")
 
 
@@ -109,9 +109,9 @@ def _rules(config: StyleGAN2Config) -> list[Rule]:
     return rules
 
 
-def _average_w(generator: Any) -> None:
-    """Estimates the mean of w, which training checkpoints lack."""
-    z = generator.sample_z(jax.random.key(0), _AVERAGE_SAMPLES)
+def average_w(generator: Any) -> None:
+    """Estimates the mean of w, which some checkpoints lack."""
+    z = generator.sample_z(jax.random.key(0), AVERAGE_SAMPLES)
     mean = jax.jit(lambda g, z: jnp.mean(g.map(z), axis=0))(generator, z)
     generator.mapping.w_avg[...] = mean
 
@@ -127,9 +127,9 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         arrays["latent_avg"] = average
     else:
         arrays["latent_avg"] = np.zeros(config.w_dim, np.float32)
-        finish = _average_w
+        finish = average_w
         notices.append(
-            f"the file has no mean w; estimated from {_AVERAGE_SAMPLES} samples for truncation"
+            f"the file has no mean w; estimated from {AVERAGE_SAMPLES} samples for truncation"
         )
     if not any(name.startswith("noises.") for name in arrays):
         for i in range(config.num_convs):

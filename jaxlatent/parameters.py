@@ -13,11 +13,15 @@ from flax import nnx
 
 from jaxlatent.errors import UserError, listed
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
+from jaxlatent.generators.pggan import PGGAN, PGGANConfig
+from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.model import Buffer, Model, Origin
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "dcgan": (DCGANConfig, DCGAN),
+    "pggan": (PGGANConfig, PGGAN),
+    "stylegan1": (StyleGAN1Config, StyleGAN1),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
 }
 

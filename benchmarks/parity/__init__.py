@@ -13,6 +13,10 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "ada_": stylegan.outputs,
     "sg3repo_stylegan2_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
+    "huangzh13_": stylegan.outputs,
+    "tf_": stylegan.outputs,
+    "genforce_": stylegan.outputs,
+    "interfacegan_": stylegan.outputs,
     "dcgan_": dcgan.outputs,
 }
 

@@ -2,15 +2,21 @@
 
 from jaxlatent.generators.base import Generator, Labels, Noise, State
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
+from jaxlatent.generators.pggan import PGGAN, PGGANConfig
+from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 __all__ = [
     "DCGAN",
+    "PGGAN",
     "DCGANConfig",
     "Generator",
     "Labels",
     "Noise",
+    "PGGANConfig",
     "State",
+    "StyleGAN1",
+    "StyleGAN1Config",
     "StyleGAN2",
     "StyleGAN2Config",
 ]

@@ -131,9 +131,22 @@ def up_conv(
     return fir(y, [2 * t for t in taps], (count + 1) // 2 - 1, (count - 2) // 2)
 
 
-def second_moment_norm(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    """Scales each row to a mean square of 1 ("pixel norm")."""
-    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=1, keepdims=True) + 1e-8)
+def second_moment_norm(x: Float[Array, "*n c"]) -> Float[Array, "*n c"]:
+    """Scales each row, or each pixel, to a mean square of 1 ("pixel norm")."""
+    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+def instance_norm(x: Float[Array, "n h w c"], epsilon: float) -> Float[Array, "n h w c"]:
+    """Shifts and scales each channel of each sample to mean 0 and variance 1."""
+    x = x - jnp.mean(x, axis=(1, 2), keepdims=True)
+    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True) + epsilon)
+
+
+def repeat_pixels(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Doubles the resolution, each pixel becoming four."""
+    n, h, w, c = x.shape
+    wide = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
+    return wide.reshape(n, 2 * h, 2 * w, c)
 
 
 def modulated_conv(

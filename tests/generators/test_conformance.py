@@ -10,13 +10,28 @@ from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
 
 from jaxlatent import UserError
 from jaxlatent.parameters import cast, parameters
+from jaxlatent.generators import PGGANConfig, StyleGAN1Config
+
+PGGAN_CONFIG = PGGANConfig((4, 3), z_dim=6)
+STYLEGAN1_CONFIG = StyleGAN1Config(
+    (4, 3), z_dim=6, w_dim=7, mapping_widths=(8, 7), mapping_lr_multiplier=0.1
+)
 
 CONFIGS = {
     "dcgan": DCGAN_CONFIG,
     "dcgan sigmoid": dataclasses.replace(DCGAN_CONFIG, output_activation="sigmoid"),
+    "pggan": PGGAN_CONFIG,
+    "pggan, growing": dataclasses.replace(PGGAN_CONFIG, lod=0.4, output_activation="tanh"),
+    "stylegan1": STYLEGAN1_CONFIG,
+    "stylegan1, growing, classes, a w for each layer": dataclasses.replace(
+        STYLEGAN1_CONFIG, lod=0.4, c_dim=3, embed_dim=4, w_per_layer=True, mapping_widths=(28,)
+    ),
     "stylegan2": STYLEGAN2_CONFIG,
     "stylegan2 resnet, classes, clamp": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="resnet", c_dim=3, embed_dim=4, conv_clamp=2.0
+    ),
+    "stylegan2 joint labels": dataclasses.replace(
+        STYLEGAN2_CONFIG, channels=(4, 3), c_dim=3, embed_dim=4, label_norm="joint"
     ),
     "stylegan2 orig, silent, gray": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="orig", use_noise=False, img_channels=1
@@ -107,6 +122,7 @@ def test_labels_may_be_numbers_or_weights(generator, codes, label):
 
 
 def test_gradients_by_codes_and_by_parameters(generator, codes, label):
+    @jax.jit
     def loss(generator, codes):
         return jnp.mean(jnp.square(generator.synthesize(codes, label=label)))
 
