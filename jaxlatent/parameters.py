@@ -13,11 +13,13 @@ from flax import nnx
 from jaxlatent.errors import UserError, listed
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxlatent.model import Model, Origin
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "dcgan": (DCGANConfig, DCGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
+    "stylegan3": (StyleGAN3Config, StyleGAN3),
 }
 
 

@@ -9,16 +9,19 @@ import numpy as np
 
 from benchmarks.parity.compare import Gradient, Outputs, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
-from jaxlatent.generators import Generator, StyleGAN2
+from jaxlatent.generators import Generator, StyleGAN2, StyleGAN3
 
 INPUTS = ("z", "c", "ws_plus", "grad_rand", "latent_avg")
 
 
 @jax.jit
 def _everything(generator: Generator, codes: Any) -> tuple[Any, list[Any]]:
-    """Returns the images, and the first sample's features after every block."""
-    blocks = range(generator.num_blocks)
-    return generator.synthesize(codes), [generator.features(codes, b)[0] for b in blocks]
+    """Returns the images, and the first sample's features before and after every block."""
+    inputs = generator.prepare(codes)
+    states = [generator.start(inputs)]
+    for index in range(generator.num_blocks):
+        states.append(generator.block(index, states[-1], inputs))
+    return generator.finish(states[-1], inputs), [state.features[0] for state in states]
 
 
 def _synthesize(generator: Generator, codes: Any) -> Any:
@@ -37,6 +40,8 @@ def outputs(golden: Golden) -> Outputs:
     found |= _gradients(generator, golden)
     if isinstance(generator, StyleGAN2):
         found |= _stylegan2(generator, golden)
+    if isinstance(generator, StyleGAN3):
+        found |= _stylegan3(generator, golden)
     inputs = {n for n in arrays if n in INPUTS or n.startswith(("user_noise/", "d_logits"))}
     return Outputs({n: found[n] for n in arrays if n in found}, frozenset(inputs))
 
@@ -110,7 +115,7 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
     ours = [style for block in generator.styles(codes) for style in block.values()]
     names = sorted((n for n in arrays if n.startswith("style/")), key=_style_order)
     found: dict[str, Any] = dict(zip(names, ours, strict=True))
-    features = _everything(generator, codes)[1]
+    features = _everything(generator, codes)[1][1:]
     for name in (n for n in arrays if n.startswith("feat0/")):
         resolution = int("".join(c for c in name.partition("/")[2] if c.isdigit()))
         block = np.asarray(features[resolution.bit_length() - 3]).transpose(2, 0, 1)
@@ -119,6 +124,20 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
     if maps:
         given = jax.jit(lambda g, c, m: g.synthesize(c, noise=m))(generator, codes, maps)
         found["img_user_noise"] = nchw(given)[: len(arrays["img_user_noise"])]
+    return found
+
+
+def _stylegan3(generator: StyleGAN3, golden: Golden) -> dict[str, Any]:
+    """Styles and features: of the input, then of the layers by their numbers."""
+    arrays, codes = golden.arrays, jnp.asarray(golden.arrays["ws"])
+    ours = {"style/": generator.styles(codes), "feat0/": _everything(generator, codes)[1]}
+    found: dict[str, Any] = {}
+    for prefix, values in ours.items():
+        for name in (n for n in arrays if n.startswith(prefix)):
+            layer = name.removeprefix(prefix).partition("_")[0]  # "input..." or L8
+            found[name] = values[int(layer[1:]) + 1 if layer[1:].isdigit() else 0]
+    for name in (n for n in found if n.startswith("feat0/")):
+        found[name] = np.asarray(found[name]).transpose(2, 0, 1)[: len(arrays[name])]
     return found
 
 

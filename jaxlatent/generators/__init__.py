@@ -1,16 +1,29 @@
 """GAN generators in Flax NNX, one file a family, all with the interface of `Generator`."""
 
+from jaxlatent.generators.alias_free import Filter, Resampling
 from jaxlatent.generators.base import Generator, Labels, Noise, State
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxlatent.generators.stylegan3 import (
+    StyleGAN3,
+    StyleGAN3Config,
+    StyleGAN3Layer,
+    input_transform,
+)
 
 __all__ = [
     "DCGAN",
     "DCGANConfig",
+    "Filter",
     "Generator",
     "Labels",
     "Noise",
+    "Resampling",
     "State",
     "StyleGAN2",
     "StyleGAN2Config",
+    "StyleGAN3",
+    "StyleGAN3Config",
+    "StyleGAN3Layer",
+    "input_transform",
 ]
