@@ -90,6 +90,21 @@ class Resampling:
         if len(self.padding) != 2 or max(map(abs, self.padding)) > MAX_SIDE:
             raise UserError(f"padding must be two numbers of pixels, got {self.padding}")
 
+    @classmethod
+    def between(
+        cls, before: int, after: int, up: int, down: int, up_filter: Filter, down_filter: Filter
+    ) -> "Resampling":
+        """Returns the resampling from side `before` to side `after`, both around one centre.
+
+        Example:
+            >>> box = Filter.separable((1 / 12,) * 12)
+            >>> Resampling.between(38, 36, 2, 2, box, box).padding
+            (9, 8)
+        """
+        missing = (after - 1) * down + 1 - before * up + up_filter.taps + down_filter.taps - 2
+        low = (missing + up) // 2
+        return cls(up, down, (low, missing - low), up_filter, down_filter)
+
     def output_size(self, size: int) -> int:
         """Returns the side of the output for an input of side `size`."""
         wide = _length(size, self.up_filter.taps, self.up, 1, self.padding)

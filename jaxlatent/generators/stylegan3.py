@@ -263,12 +263,11 @@ class StyleGAN3(Generator):
 
     Example:
         >>> from jaxlatent.generators import StyleGAN3Layer
-        >>> layers = (StyleGAN3Layer(4, 1, Resampling()), StyleGAN3Layer(3, 1, Resampling()))
-        >>> sizes = dict(z_dim=8, w_dim=8, mapping_widths=(8,))
-        >>> config = StyleGAN3Config(layers, 8, 4, 8.0, **sizes)
+        >>> layers = (StyleGAN3Layer(3, 1, Resampling()),)
+        >>> config = StyleGAN3Config(layers, 8, 4, 8.0, z_dim=8, w_dim=8, mapping_widths=(8,))
         >>> generator = StyleGAN3(config, rngs=nnx.Rngs(0))
         >>> codes = generator.broadcast(generator.map(generator.sample_z(jax.random.key(0), 2)))
-        >>> generator.synthesize(codes, transform=input_transform((0.25, 0), angle=45)).shape
+        >>> generator.synthesize(codes, transform=input_transform((0.25, 0.0), angle=45.0)).shape
         (2, 8, 8, 3)
     """
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
+from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from jaxlatent import UserError
 
@@ -19,6 +19,10 @@ CONFIGS = {
     ),
     "stylegan2 orig, silent, gray": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="orig", use_noise=False, img_channels=1
+    ),
+    "stylegan3-t": stylegan3_config(),
+    "stylegan3-r, classes": dataclasses.replace(
+        stylegan3_config(kernel=1, radial=True), c_dim=3, embed_dim=4
     ),
 }
 N = 3
