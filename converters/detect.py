@@ -16,6 +16,7 @@ from converters import (
     stylegan2_nvidia,
     stylegan2_rosinality,
     stylegan2_tensorflow,
+    stylegan3_nvidia,
 )
 from converters.errors import ConversionError
 from converters.formats import Format, summary
@@ -24,6 +25,7 @@ FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
     for module in (
         stylegan2_nvidia,
+        stylegan3_nvidia,
         stylegan2_tensorflow,
         stylegan1_tensorflow,
         pggan_tensorflow,

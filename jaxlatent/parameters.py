@@ -16,6 +16,7 @@ from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.pggan import PGGAN, PGGANConfig
 from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxlatent.model import Buffer, Model, Origin
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
@@ -23,6 +24,7 @@ FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "pggan": (PGGANConfig, PGGAN),
     "stylegan1": (StyleGAN1Config, StyleGAN1),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
+    "stylegan3": (StyleGAN3Config, StyleGAN3),
 }
 
 DTYPES = ("float32", "bfloat16", "float16")

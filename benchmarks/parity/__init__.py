@@ -11,7 +11,9 @@ from benchmarks.parity.goldens import Golden, folders, load
 
 FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a golden's name
     "ada_": stylegan.outputs,
+    "sg3r_": stylegan.outputs,
     "sg3repo_stylegan2_": stylegan.outputs,
+    "sg3t_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
     "huangzh13_": stylegan.outputs,
     "tf_": stylegan.outputs,

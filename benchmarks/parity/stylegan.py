@@ -9,20 +9,20 @@ import numpy as np
 
 from benchmarks.parity.compare import Gradient, Outputs, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
-from jaxlatent.generators import Generator, StyleGAN1, StyleGAN2
+from jaxlatent.generators import Generator, StyleGAN1, StyleGAN2, StyleGAN3
 from jaxlatent.parameters import reconfigured
 
 INPUTS = ("z", "c", "ws_plus", "grad_rand", "latent_avg")
 
 
 @jax.jit
-def _everything(
-    generator: Generator, codes: Any, maps: tuple[Any, ...]
-) -> tuple[Any, list[Any]]:
-    """Returns the images, and the first sample's features after every block."""
-    noise, blocks = maps or "const", range(generator.num_blocks)
-    features = [generator.features(codes, b, noise)[0] for b in blocks]
-    return generator.synthesize(codes, noise), features
+def _everything(generator: Generator, codes: Any, maps: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    """Returns the images, and the first sample's features before and after every block."""
+    inputs = generator.prepare(codes, maps or "const")
+    states = [generator.start(inputs)]
+    for index in range(generator.num_blocks):
+        states.append(generator.block(index, states[-1], inputs))
+    return generator.finish(states[-1], inputs), [state.features[0] for state in states]
 
 
 def _synthesize(generator: Generator, codes: Any, maps: tuple[Any, ...] = ()) -> Any:
@@ -45,6 +45,8 @@ def outputs(golden: Golden) -> Outputs:
     if isinstance(generator, StyleGAN1):
         found |= {f"style/style{i:02}": s for i, s in enumerate(generator.styles(found["ws"]))}
     found |= _grown(generator, golden, found)
+    if isinstance(generator, StyleGAN3):
+        found |= _stylegan3(generator, golden)
     inputs = {n for n in arrays if n in INPUTS or n.startswith(("user_noise/", "d_logits"))}
     return Outputs({n: found[n] for n in arrays if n in found}, frozenset(inputs))
 
@@ -137,7 +139,7 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
     ours = [style for block in generator.styles(codes) for style in block.values()]
     names = sorted((n for n in arrays if n.startswith("style/")), key=_style_order)
     found: dict[str, Any] = dict(zip(names, ours, strict=True))
-    features = _everything(generator, codes, ())[1]
+    features = _everything(generator, codes, ())[1][1:]
     for name in (n for n in arrays if n.startswith("feat0/")):
         resolution = int("".join(c for c in name.partition("/")[2] if c.isdigit()))
         block = np.asarray(features[resolution.bit_length() - 3]).transpose(2, 0, 1)
@@ -145,6 +147,20 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
     if maps := _given_noise(golden):
         given = _synthesize(generator, codes, maps)
         found["img_user_noise"] = nchw(given)[: len(arrays["img_user_noise"])]
+    return found
+
+
+def _stylegan3(generator: StyleGAN3, golden: Golden) -> dict[str, Any]:
+    """Styles and features: of the input, then of the layers by their numbers."""
+    arrays, codes = golden.arrays, jnp.asarray(golden.arrays["ws"])
+    ours = {"style/": generator.styles(codes), "feat0/": _everything(generator, codes)[1]}
+    found: dict[str, Any] = {}
+    for prefix, values in ours.items():
+        for name in (n for n in arrays if n.startswith(prefix)):
+            layer = name.removeprefix(prefix).partition("_")[0]  # "input..." or L8
+            found[name] = values[int(layer[1:]) + 1 if layer[1:].isdigit() else 0]
+    for name in (n for n in found if n.startswith("feat0/")):
+        found[name] = np.asarray(found[name]).transpose(2, 0, 1)[: len(arrays[name])]
     return found
 
 

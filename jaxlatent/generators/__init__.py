@@ -1,22 +1,35 @@
 """GAN generators in Flax NNX, one file a family, all with the interface of `Generator`."""
 
+from jaxlatent.generators.alias_free import Filter, Resampling
 from jaxlatent.generators.base import Generator, Labels, Noise, State
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.pggan import PGGAN, PGGANConfig
 from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxlatent.generators.stylegan3 import (
+    StyleGAN3,
+    StyleGAN3Config,
+    StyleGAN3Layer,
+    input_transform,
+)
 
 __all__ = [
     "DCGAN",
     "PGGAN",
     "DCGANConfig",
+    "Filter",
     "Generator",
     "Labels",
     "Noise",
     "PGGANConfig",
+    "Resampling",
     "State",
     "StyleGAN1",
     "StyleGAN1Config",
     "StyleGAN2",
     "StyleGAN2Config",
+    "StyleGAN3",
+    "StyleGAN3Config",
+    "StyleGAN3Layer",
+    "input_transform",
 ]

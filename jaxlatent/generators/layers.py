@@ -155,6 +155,7 @@ def modulated_conv(
     style: Float[Array, "n i"],
     demodulate: bool = True,
     up_taps: Sequence[float] | None = None,
+    padding: int | None = None,
 ) -> Float[Array, "n h2 w2 o"]:
     """Convolves with a kernel whose input channels each sample scales by its style.
 
@@ -167,10 +168,11 @@ def modulated_conv(
         style: one factor for each sample and input channel.
         demodulate: whether each output channel's kernel is scaled to unit norm.
         up_taps: filter of an up-sampling convolution; `None` keeps the resolution.
+        padding: zeros around a convolution that keeps the resolution; `None` keeps the size too.
     """
     kernel = kernel.astype(x.dtype)
     scaled = x * style[:, None, None, :]
-    pad = (kernel.shape[0] - 1) // 2
+    pad = (kernel.shape[0] - 1) // 2 if padding is None else padding
     y = conv(scaled, kernel, (pad, pad)) if up_taps is None else up_conv(scaled, kernel, up_taps)
     if demodulate:
         energy = jnp.sum(jnp.square(kernel), axis=(0, 1))

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
+from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from jaxlatent import UserError
-from jaxlatent.parameters import cast, parameters
 from jaxlatent.generators import PGGANConfig, StyleGAN1Config
+from jaxlatent.parameters import cast, parameters
 
 PGGAN_CONFIG = PGGANConfig((4, 3), z_dim=6)
 STYLEGAN1_CONFIG = StyleGAN1Config(
@@ -35,6 +35,10 @@ CONFIGS = {
     ),
     "stylegan2 orig, silent, gray": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="orig", use_noise=False, img_channels=1
+    ),
+    "stylegan3-t": stylegan3_config(),
+    "stylegan3-r, classes": dataclasses.replace(
+        stylegan3_config(kernel=1, radial=True), c_dim=3, embed_dim=4
     ),
 }
 N = 3
