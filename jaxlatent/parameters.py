@@ -12,11 +12,13 @@ import numpy as np
 from flax import nnx
 
 from jaxlatent.errors import UserError, listed
+from jaxlatent.generators.biggan import BigGAN, BigGANConfig
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.model import Buffer, Model, Origin
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
+    "biggan": (BigGANConfig, BigGAN),
     "dcgan": (DCGANConfig, DCGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
 }

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import dcgan, stylegan
+from benchmarks.parity import biggan, dcgan, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -13,6 +13,7 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "ada_": stylegan.outputs,
     "sg3repo_stylegan2_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
+    "biggan_": biggan.outputs,
     "dcgan_": dcgan.outputs,
 }
 

@@ -9,9 +9,28 @@ import pytest
 from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
 
 from jaxlatent import UserError
+from jaxlatent.generators import BigGANConfig
 from jaxlatent.parameters import cast, parameters
 
+BIGGAN_CONFIG = BigGANConfig(
+    z_dim=6,
+    num_classes=3,
+    channels=(16, 8, 8),
+    upsamples=(True, True),
+    embed_dim=4,
+    attention=(1,),
+    bottom_width=2,
+)
 CONFIGS = {
+    "biggan": BIGGAN_CONFIG,
+    "biggan, only the first layer reads z": dataclasses.replace(BIGGAN_CONFIG, hierarchical=False),
+    "biggan, a scale for each class": dataclasses.replace(
+        BIGGAN_CONFIG, hierarchical=False, embed_dim=0, attention=(1, 2)
+    ),
+    "biggan deep": dataclasses.replace(BIGGAN_CONFIG, deep=True, upsamples=(False, True)),
+    "biggan deep, truncated": dataclasses.replace(
+        BIGGAN_CONFIG, deep=True, num_stats=5, truncation=0.4, z_bound=2.0, image_channels=1
+    ),
     "dcgan": DCGAN_CONFIG,
     "dcgan sigmoid": dataclasses.replace(DCGAN_CONFIG, output_activation="sigmoid"),
     "stylegan2": STYLEGAN2_CONFIG,
