@@ -38,10 +38,10 @@ def outputs(golden: Golden) -> Outputs:
 
 def _images(golden: Golden, images: Any) -> dict[str, Any]:
     """Returns what a golden keeps of its images: all, or edges, a centre and means."""
-    x, step, arrays = nchw(images), golden.meta["stride"], golden.arrays
+    x, step, arrays = nchw(images), golden.meta.get("stride", 1), golden.arrays
     patch = arrays["image_patch"].shape[-1] if "image_patch" in arrays else 0
     start = (x.shape[-1] - patch) // 2
-    found = {
+    return {
         "image": x,
         "image_stride": x[..., ::step, ::step],
         "image_last_row": x[:, :, -1],
@@ -50,7 +50,6 @@ def _images(golden: Golden, images: Any) -> dict[str, Any]:
         "image_mean": x.mean((2, 3)),
         "image_abs_mean": np.abs(x).mean((2, 3)),
     }
-    return found
 
 
 def _repeated(array: Any, n: int) -> Any:
@@ -109,10 +108,8 @@ def _pytorch(golden: Golden) -> dict[str, Any]:
         options["depth"] = str(constructor["G_depth"])
     generator: Any = golden.convert(**options)
     z, label = jnp.asarray(arrays["z"]), jnp.asarray(arrays["y"], jnp.int32)
-    codes = generator.broadcast(generator.map(z))
-    images, features, _ = _everything(
-        generator, codes, jax.nn.one_hot(label, generator.num_classes)
-    )
+    codes, classes = generator.broadcast(z), jax.nn.one_hot(label, generator.num_classes)
+    images, features, _ = _everything(generator, codes, classes)
     found = _images(golden, images)
     found |= {"linear": nchw(features[0]).reshape(len(z), -1), "blocks_0_0": nchw(features[1])}
     block = -1
