@@ -1,6 +1,5 @@
 """What the goldens of BigGANs of both lineages hold, computed by our generators."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from benchmarks.parity.compare import Gradient, Outputs, kink, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
 from jaxlatent.generators import BigGAN
 from jaxlatent.generators.biggan_blocks import statistics_rows
-from jaxlatent.parameters import build, parameters
+from jaxlatent.parameters import reconfigured
 
 INPUTS = ("z", "y", "class_vector", "truncation", "truncations", "z_layers", "class_vector_layers")
 MIXED = (0.35, 0.65)  # shares of the first two samples' classes in `y_embed_mix`
@@ -90,10 +89,9 @@ def _truncated(
     """
     rows, images = [], []
     for value in golden.arrays["truncations"]:
-        config = dataclasses.replace(generator.config, truncation=float(value))
-        other: Any = build(config, parameters(generator))
+        other: Any = reconfigured(generator, truncation=float(value))
         images.append(nchw(other.synthesize(codes, label=label))[..., ::step, ::step])
-        (row, weight), *second = statistics_rows(float(value), config.num_stats)
+        (row, weight), *second = statistics_rows(float(value), generator.config.num_stats)
         rows.append((row, weight if second else 0.0))
     return {
         "images_truncations": np.stack(images),

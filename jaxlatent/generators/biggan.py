@@ -17,6 +17,7 @@ from jaxlatent.generators.base import (
     Generator,
     Labels,
     Noise,
+    Size,
     State,
     check_noise,
     class_weights,
@@ -164,8 +165,8 @@ class BigGAN(Generator):
     The code of a layer is its part of z ("z+"); in BigGAN-deep it is a z of its own. Labels are
     integers or weights over the classes, which mix their embeddings.
 
-    Where the statistics depend on the truncation, `config.truncation` chooses them: build the
-    generator again from `dataclasses.replace(config, truncation=...)` and its parameters.
+    Where the statistics depend on the truncation, `config.truncation` chooses them; change it by
+    `jaxlatent.parameters.reconfigured(generator, truncation=0.4)`.
 
     Example:
         >>> config = BigGANConfig(6, 3, (8, 8, 8), (True, True), embed_dim=4, attention=(1,))
@@ -256,7 +257,7 @@ class BigGAN(Generator):
         self.check_z(w, "w")
         return w.reshape(-1, self.num_layers, self.config.code_dim)
 
-    def embed(self, label: Labels | None, n: int) -> Float[Array, "n k"]:
+    def embed(self, label: Labels | None, n: Size) -> Float[Array, "n k"]:
         """Returns the class embeddings of `n` labels, or the weights where none is shared."""
         weights = class_weights(label, n, self.num_classes)
         if self.embedding is None:
