@@ -18,7 +18,6 @@ from converters.formats import (
     fits,
     integers,
     positive,
-    required,
 )
 from converters.rules import Rule, chain, conv, scalar, transpose
 from converters.spectral import fold_stored
@@ -178,14 +177,14 @@ def _fraction(text: str) -> float:
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    found = _find(tree)
-    arrays = fold_stored(found)
-    required(arrays, "generator.gen_z.weight")
+    arrays = fold_stored(_find(tree))
     blocks = _modules(arrays).count("block")
-    sidecar, notices = options.get(_SIDECAR), []
+    notices: list[str] = []
+    sidecar = options.get(_SIDECAR)
     epsilon, upsamples = options.get("norm_epsilon"), options.get("upsamples")
     if sidecar is not None:
-        upsamples = upsamples or tuple(up for up, _, _ in _layers(sidecar))
+        layers = _layers(sidecar)
+        upsamples = upsamples or tuple(up for up, _, _ in layers)
         epsilon = epsilon or sidecar.get("eps", _EPSILON)
         if type(epsilon) not in (int, float):
             raise ConversionError(f"{_SIDECAR}: eps must be a number, got {epsilon!r}")

@@ -19,7 +19,6 @@ from converters.formats import (
     fits,
     integer,
     positive,
-    required,
 )
 from converters.rules import Rule, Transform, chain, conv, is_numeric, same, scalar, transpose
 from converters.spectral import fold_power_step
@@ -77,7 +76,7 @@ def _depth(channels: tuple[int, ...], given: int | None) -> tuple[int, str]:
     It is 2 wherever the channels change, for which the original works with no other depth.
     """
     blocks = len(channels) - 1
-    depth, notice = given or 2, ""
+    depth, notice = 2 if given is None else given, ""
     if given is None and len(set(channels)) == 1 and blocks % _SMALL_STAGES == 0:
         depth = blocks // _SMALL_STAGES
     if given is None and depth != 2:
@@ -136,28 +135,54 @@ def _statistics(
     """
     renamed, notices = dict(arrays), []
     for norm in layout.norms:
-        counter = renamed.pop(f"{norm}.bn.accumulation_counter", None)
         renamed.pop(f"{norm}.bn.num_batches_tracked", None)
-        batches = 0.0
-        if counter is not None and counter.size == 1 and is_numeric(counter.dtype):
-            batches = float(counter.reshape(())) if standing == "average" else 0.0
+        batches = _count(renamed.get(f"{norm}.bn.accumulation_counter"))
+        if batches is not None:
+            del renamed[f"{norm}.bn.accumulation_counter"]
         for leaf, running in (("stored_mean", "running_mean"), ("stored_var", "running_var")):
             for theirs in (f"{norm}.bn.{leaf}", f"{norm}.bn.{running}"):
                 if theirs in renamed:
                     renamed[f"{norm}.{leaf}"] = renamed.pop(theirs)
             value = renamed.get(f"{norm}.{leaf}")
-            if value is not None and batches > 0 and is_numeric(value.dtype):
-                renamed[f"{norm}.{leaf}"] = value.astype(np.float64) / batches
-                notices.append(
-                    f"the norms hold sums of standing statistics, which were divided by "
-                    f"{batches:g}; standing=ignore takes them as they are"
-                )
+            if value is None or not batches or not is_numeric(value.dtype):
+                continue
+            if standing == "ignore":
+                notices.append("the norms hold sums of standing statistics, taken as they are")
+                continue
+            renamed[f"{norm}.{leaf}"] = value.astype(np.float64) / batches
+            notices.append(
+                f"the norms hold sums of standing statistics, divided by {batches:g}; the option "
+                "standing=ignore takes them as they are"
+            )
     if "output_layer.0.bn.running_mean" in arrays:
         notices.append(
             "the norms are of the kind that is synchronised over devices: scales multiply, as in "
             "training; the original adds them by mistake when it evaluates"
         )
     return renamed, list(dict.fromkeys(notices))
+
+
+def _count(counter: np.ndarray | None) -> float | None:
+    """Returns how many batches were summed up, or `None` if that is no count."""
+    if counter is None or counter.size != 1 or not is_numeric(counter.dtype):
+        return None
+    count = float(counter.reshape(()))
+    return count if 0 <= count < math.inf else None
+
+
+def _neutral(arrays: dict[str, np.ndarray], layout: _Layout, epsilon: float) -> tuple[str, ...]:
+    """Adds statistics that change nothing where no norm of a block has any; returns a notice.
+
+    So it is with `--norm_style nonorm`; those of the output are always there.
+    """
+    norms = layout.norms[:-1]
+    if any(f"{norm}.{leaf}" in arrays for norm in norms for leaf in ("stored_mean", "stored_var")):
+        return ()
+    for norm in norms:
+        width = extent(arrays, f"{norm}.gain.weight", 0 if layout.shared else 1)
+        arrays[f"{norm}.stored_mean"] = np.broadcast_to(np.float32(0), width)
+        arrays[f"{norm}.stored_var"] = np.broadcast_to(np.float64(1 - epsilon), width)
+    return ("the blocks' norms have no statistics; they scale and shift without normalising",)
 
 
 def _class_last(embed: int) -> Transform:
@@ -241,13 +266,12 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     found = _find(tree)
     layout = _layout(found)
     guess, guessed = _epsilon(found)
-    arrays, notices = _statistics(
-        fold_power_step(found), layout, options.get("standing", "average")
-    )
-    required(arrays, "output_layer.0.stored_mean")
-    epsilon = options.get("norm_epsilon")
-    config, notice = _config(arrays, layout, epsilon or guess, options.get("depth"))
-    notices += [text for text in ("" if epsilon else guessed, notice) if text]
+    epsilon = options.get("norm_epsilon", guess)
+    folded = fold_power_step(found)
+    arrays, notices = _statistics(folded, layout, options.get("standing", "average"))
+    notices += _neutral(arrays, layout, epsilon)
+    config, notice = _config(arrays, layout, epsilon, options.get("depth"))
+    notices += [text for text in ("" if "norm_epsilon" in options else guessed, notice) if text]
     return Recipe(config, _rules(config, layout), arrays, notices=tuple(notices))
 
 
