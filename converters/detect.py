@@ -3,6 +3,8 @@
 from typing import Any
 
 from converters import (
+    biggan_huggingface,
+    biggan_pytorch,
     dcgan_torch,
     pggan_genforce,
     pggan_interfacegan,
@@ -37,6 +39,8 @@ FORMATS: dict[str, Format] = {
         stylegan1_lernapparat,
         pggan_genforce,
         pggan_interfacegan,
+        biggan_huggingface,
+        biggan_pytorch,
         dcgan_torch,
     )
 }

@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from jaxlatent.errors import UserError, listed
+from jaxlatent.generators.biggan import BigGAN, BigGANConfig
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.pggan import PGGAN, PGGANConfig
 from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
@@ -20,6 +21,7 @@ from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxlatent.model import Buffer, Model, Origin
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
+    "biggan": (BigGANConfig, BigGAN),
     "dcgan": (DCGANConfig, DCGAN),
     "pggan": (PGGANConfig, PGGAN),
     "stylegan1": (StyleGAN1Config, StyleGAN1),

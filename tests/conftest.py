@@ -12,6 +12,7 @@ import pytest
 from benchmarks.parity import names
 from benchmarks.parity.goldens import LARGER
 from jaxlatent.generators import (
+    BigGANConfig,
     DCGANConfig,
     Filter,
     Generator,
@@ -73,11 +74,15 @@ def stylegan3_config(
 
 
 def filled(config: Any, seed: int = 0) -> Generator:
-    """Builds a generator with random parameters; variances are positive."""
+    """Builds a generator with random parameters; variances are positive.
+
+    BigGANs, which scale no weights, get small ones, so that their images are not saturated.
+    """
+    deviation = 0.2 if isinstance(config, BigGANConfig) else 1.0
     random = np.random.RandomState(seed)
     arrays = {}
     for name, shape in parameter_shapes(config).items():
-        array = random.standard_normal(shape).astype(np.float32)
+        array = deviation * random.standard_normal(shape).astype(np.float32)
         arrays[name] = np.abs(array) + 0.5 if name.endswith("variance") else array
     return build(config, arrays)
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import dcgan, stylegan
+from benchmarks.parity import biggan, dcgan, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "tf_": stylegan.outputs,
     "genforce_": stylegan.outputs,
     "interfacegan_": stylegan.outputs,
+    "biggan_": biggan.outputs,
     "dcgan_": dcgan.outputs,
 }
 

@@ -153,7 +153,7 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
 def _stylegan3(generator: StyleGAN3, golden: Golden) -> dict[str, Any]:
     """Styles and features: of the input, then of the layers by their numbers."""
     arrays, codes = golden.arrays, jnp.asarray(golden.arrays["ws"])
-    ours = {"style/": generator.styles(codes), "feat0/": _everything(generator, codes)[1]}
+    ours = {"style/": generator.styles(codes), "feat0/": _everything(generator, codes, ())[1]}
     found: dict[str, Any] = {}
     for prefix, values in ours.items():
         for name in (n for n in arrays if n.startswith(prefix)):

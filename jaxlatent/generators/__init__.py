@@ -2,6 +2,7 @@
 
 from jaxlatent.generators.alias_free import Filter, Resampling
 from jaxlatent.generators.base import Generator, Labels, Noise, State
+from jaxlatent.generators.biggan import BigGAN, BigGANConfig
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.pggan import PGGAN, PGGANConfig
 from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
@@ -16,6 +17,8 @@ from jaxlatent.generators.stylegan3 import (
 __all__ = [
     "DCGAN",
     "PGGAN",
+    "BigGAN",
+    "BigGANConfig",
     "DCGANConfig",
     "Filter",
     "Generator",

@@ -28,6 +28,8 @@ FILES = {
     "interfacegan_pggan_res32": "checkpoint.pth",
     "interfacegan_stylegan_res32": "checkpoint.pth",
     "dcgan_64": "netG_epoch_24.pth",
+    "biggan_pt_32": "G_ema.pth",
+    "biggan_hf_256": "pytorch_model.bin",
 }
 ODD = [
     *(None, "x", -1, 1 << 100, float("nan"), [], {}, {"_modules": 5}, {5: {}}, (), b"x"),
