@@ -2,13 +2,25 @@
 
 from typing import Any
 
-from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality
+from converters import (
+    dcgan_torch,
+    infogan_natsu6767,
+    sngan_mimicry,
+    stylegan2_nvidia,
+    stylegan2_rosinality,
+)
 from converters.errors import ConversionError
 from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
-    for module in (stylegan2_nvidia, stylegan2_rosinality, dcgan_torch)
+    for module in (
+        stylegan2_nvidia,
+        stylegan2_rosinality,
+        sngan_mimicry,
+        infogan_natsu6767,
+        dcgan_torch,  # last: it takes a stack under any names
+    )
 }
 
 _PAGE = """# Checkpoint formats
@@ -33,7 +45,8 @@ def detect(tree: Any) -> Format:
         >>> detect({"fc.weight": np.zeros((3, 4))})
         Traceback (most recent call last):
         converters.errors.ConversionError: no known generator in the file, which holds
-        fc.weight [3, 4]; formats read: nvidia-stylegan2, rosinality-stylegan2, torch-dcgan
+        fc.weight [3, 4]; formats read: nvidia-stylegan2, rosinality-stylegan2, mimicry-sngan,
+        natsu6767-infogan, torch-dcgan
     """
     for known in FORMATS.values():
         if known.matches(tree):

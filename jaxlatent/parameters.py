@@ -13,11 +13,15 @@ from flax import nnx
 
 from jaxlatent.errors import UserError, listed
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
+from jaxlatent.generators.infogan import InfoGAN, InfoGANConfig
+from jaxlatent.generators.sngan import SNGAN, SNGANConfig
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.model import Buffer, Model, Origin
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "dcgan": (DCGANConfig, DCGAN),
+    "infogan": (InfoGANConfig, InfoGAN),
+    "sngan": (SNGANConfig, SNGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
 }
 
@@ -25,7 +29,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def _abstract(config: Any) -> Model:
-    modules = [module for kind, module in FAMILIES.values() if isinstance(config, kind)]
+    modules = [module for kind, module in FAMILIES.values() if type(config) is kind]
     if not modules:
         raise UserError(f"no family of networks has a {type(config).__name__}")
     return nnx.eval_shape(lambda: modules[0](config, rngs=nnx.Rngs(0)))

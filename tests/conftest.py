@@ -31,11 +31,13 @@ STYLEGAN2_CONFIG = StyleGAN2Config(
 
 
 def filled(config: Any, seed: int = 0) -> Generator:
-    """Builds a generator with random parameters; variances are positive."""
+    """Builds a generator with random parameters: variances positive, kernels of unit gain."""
     random = np.random.RandomState(seed)
     arrays = {}
     for name, shape in parameter_shapes(config).items():
         array = random.standard_normal(shape).astype(np.float32)
+        if name.endswith("kernel"):
+            array /= np.float32(np.sqrt(array[..., 0].size))
         arrays[name] = np.abs(array) + 0.5 if name.endswith("variance") else array
     return build(config, arrays)
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import dcgan, stylegan
+from benchmarks.parity import dcgan, infogan, sngan, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -14,6 +14,8 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "sg3repo_stylegan2_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
     "dcgan_": dcgan.outputs,
+    "infogan_": infogan.outputs,
+    "mimicry_": sngan.outputs,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxlatent.errors import UserError
@@ -267,6 +268,7 @@ def class_weights(label: Labels | None, n: Size, classes: int) -> Float[Array, "
         raise UserError(f"labels of shape [{n}] must be integers, got {label.dtype}")
     if isinstance(label, jax.core.Tracer) or not n:
         return jax.nn.one_hot(label, classes)
-    if not 0 <= label.min() <= label.max() < classes:
-        raise UserError(f"labels must be in 0 to {classes - 1}, got {label.tolist()}")
+    values = np.asarray(label)  # not `jnp`, which in a traced program would trace a constant too
+    if not 0 <= values.min() <= values.max() < classes:
+        raise UserError(f"labels must be in 0 to {classes - 1}, got {values.tolist()}")
     return jax.nn.one_hot(label, classes)

@@ -9,11 +9,24 @@ import pytest
 from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
 
 from jaxlatent import UserError
+from jaxlatent.generators import InfoGANConfig, SNGANConfig
 from jaxlatent.parameters import cast, parameters
+
+SNGAN_CONFIG = SNGANConfig(z_dim=6, bottom_width=3, channels=(8, 8, 8))
 
 CONFIGS = {
     "dcgan": DCGAN_CONFIG,
     "dcgan sigmoid": dataclasses.replace(DCGAN_CONFIG, output_activation="sigmoid"),
+    "infogan": InfoGANConfig(
+        **dataclasses.asdict(DCGAN_CONFIG) | {"z_dim": 46},
+        num_noise=40,
+        categorical=(3, 2),
+        num_continuous=1,
+    ),
+    "sngan, sigmoid": dataclasses.replace(
+        SNGAN_CONFIG, channels=(5, 4), output_activation="sigmoid"
+    ),
+    "sagan": dataclasses.replace(SNGAN_CONFIG, num_classes=3, attention=0),
     "stylegan2": STYLEGAN2_CONFIG,
     "stylegan2 resnet, classes, clamp": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="resnet", c_dim=3, embed_dim=4, conv_clamp=2.0
