@@ -163,11 +163,11 @@ class SNGAN(Generator):
     mixed labels mix those.
 
     Example:
-        >>> config = SNGANConfig(z_dim=8, bottom_width=4, channels=(6, 4, 4), num_classes=3)
+        >>> config = SNGANConfig(z_dim=8, bottom_width=4, channels=(6, 4), num_classes=3)
         >>> generator = SNGAN(config, rngs=nnx.Rngs(0))
         >>> codes = generator.broadcast(generator.sample_z(jax.random.key(0), 2))
-        >>> generator.synthesize(codes, label=jnp.array([0, 2])).shape
-        (2, 16, 16, 3)
+        >>> jax.jit(SNGAN.synthesize)(generator, codes, label=jnp.array([0, 2])).shape
+        (2, 8, 8, 3)
     """
 
     family: ClassVar[str] = "sngan"

@@ -20,6 +20,8 @@ FILES = {
     "ada_res32_resnet": "checkpoint.pkl",
     "rosinality_res32": "checkpoint.pt",
     "dcgan_64": "netG_epoch_24.pth",
+    "infogan_mnist": "model_final_MNIST",
+    "mimicry_sagan32": "netG_100000_steps.pth",
 }
 ODD = [
     *(None, "x", -1, 1 << 100, float("nan"), [], {}, {"_modules": 5}, {5: {}}, (), b"x"),
