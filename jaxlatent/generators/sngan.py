@@ -246,7 +246,7 @@ class SNGAN(Generator):
         """Applies the first layer."""
         n, side = inputs.z.shape[0], self.config.bottom_width
         x = dense(inputs.z, self.weight[...], self.bias[...])
-        return State(x.reshape(n, -1, side, side).transpose(0, 2, 3, 1))
+        return State(x.reshape(n, self.config.channels[0], side, side).transpose(0, 2, 3, 1))
 
     def block(self, index: int, state: State, inputs: Inputs) -> State:
         """Applies a residual block."""
