@@ -6,9 +6,11 @@ from converters import (
     biggan_huggingface,
     biggan_pytorch,
     dcgan_torch,
+    infogan_natsu6767,
     pggan_genforce,
     pggan_interfacegan,
     pggan_tensorflow,
+    sngan_mimicry,
     stylegan1_genforce,
     stylegan1_huangzh13,
     stylegan1_interfacegan,
@@ -41,7 +43,9 @@ FORMATS: dict[str, Format] = {
         pggan_interfacegan,
         biggan_huggingface,
         biggan_pytorch,
-        dcgan_torch,
+        sngan_mimicry,
+        infogan_natsu6767,
+        dcgan_torch,  # last: it takes a stack under any names
     )
 }
 

@@ -14,7 +14,9 @@ from flax import nnx
 from jaxlatent.errors import UserError, listed
 from jaxlatent.generators.biggan import BigGAN, BigGANConfig
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
+from jaxlatent.generators.infogan import InfoGAN, InfoGANConfig
 from jaxlatent.generators.pggan import PGGAN, PGGANConfig
+from jaxlatent.generators.sngan import SNGAN, SNGANConfig
 from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
@@ -25,6 +27,8 @@ FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "dcgan": (DCGANConfig, DCGAN),
     "pggan": (PGGANConfig, PGGAN),
     "stylegan1": (StyleGAN1Config, StyleGAN1),
+    "infogan": (InfoGANConfig, InfoGAN),
+    "sngan": (SNGANConfig, SNGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
     "stylegan3": (StyleGAN3Config, StyleGAN3),
 }
@@ -33,7 +37,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def _abstract(config: Any) -> Model:
-    modules = [module for kind, module in FAMILIES.values() if isinstance(config, kind)]
+    modules = [module for kind, module in FAMILIES.values() if type(config) is kind]
     if not modules:
         raise UserError(f"no family of networks has a {type(config).__name__}")
     return nnx.eval_shape(lambda: modules[0](config, rngs=nnx.Rngs(0)))

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import biggan, dcgan, stylegan
+from benchmarks.parity import biggan, dcgan, infogan, sngan, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -21,6 +21,8 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "interfacegan_": stylegan.outputs,
     "biggan_": biggan.outputs,
     "dcgan_": dcgan.outputs,
+    "infogan_": infogan.outputs,
+    "mimicry_": sngan.outputs,
 }
 
 

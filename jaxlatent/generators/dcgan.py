@@ -132,6 +132,11 @@ class Layer(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the layer, without the activation."""
+        x = self.convolve(x)
+        return x if self.norm is None else self.norm(x)
+
+    def convolve(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the transposed convolution alone."""
         kernel = self.kernel[...].astype(x.dtype)
         if x.shape[1:3] == (1, 1) and not self.padding and not self.output_padding:
             # the kernel is stored flipped, for correlation; a single pixel spreads it unflipped
@@ -141,7 +146,7 @@ class Layer(nnx.Module):
             x = conv(x, kernel, (low, low + self.output_padding), dilation=self.stride)
         if self.bias is not None:
             x = x + self.bias[...].astype(x.dtype)[None, None, None]
-        return x if self.norm is None else self.norm(x)
+        return x
 
 
 class DCGAN(Generator):

@@ -197,3 +197,19 @@ def bias_act(
         x = x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     x = function(x) * (own_gain * gain)
     return x if clamp is None else jnp.clip(x, -clamp * gain, clamp * gain)
+
+
+def upsample_bilinear(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Doubles the resolution by linear interpolation between pixel centres, edges repeated.
+
+    What torch's `interpolate` does without `align_corners`; written as shifts and adds.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        first, last = (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, size - 1))
+        before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+        after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
+        phases = [0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after]
+        shape = (*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+        x = jnp.stack(phases, axis + 1).reshape(shape)
+    return x

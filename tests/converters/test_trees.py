@@ -30,6 +30,8 @@ FILES = {
     "dcgan_64": "netG_epoch_24.pth",
     "biggan_pt_32": "G_ema.pth",
     "biggan_hf_256": "pytorch_model.bin",
+    "infogan_mnist": "model_final_MNIST",
+    "mimicry_sagan32": "netG_100000_steps.pth",
 }
 ODD = [
     *(None, "x", -1, 1 << 100, float("nan"), [], {}, {"_modules": 5}, {5: {}}, (), b"x"),

@@ -9,7 +9,13 @@ import pytest
 from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from jaxlatent import UserError
-from jaxlatent.generators import BigGANConfig, PGGANConfig, StyleGAN1Config
+from jaxlatent.generators import (
+    BigGANConfig,
+    InfoGANConfig,
+    PGGANConfig,
+    SNGANConfig,
+    StyleGAN1Config,
+)
 from jaxlatent.parameters import cast, parameters
 
 PGGAN_CONFIG = PGGANConfig((4, 3), z_dim=6)
@@ -27,6 +33,9 @@ BIGGAN_CONFIG = BigGANConfig(
     attention=(1,),
     bottom_width=2,
 )
+
+SNGAN_CONFIG = SNGANConfig(z_dim=6, bottom_width=3, channels=(8, 8, 8))
+
 CONFIGS = {
     "biggan": BIGGAN_CONFIG,
     "biggan, a scale for each class": dataclasses.replace(
@@ -50,6 +59,16 @@ CONFIGS = {
     "stylegan1, growing, classes, a w for each layer": dataclasses.replace(
         STYLEGAN1_CONFIG, lod=0.4, c_dim=3, embed_dim=4, w_per_layer=True, mapping_widths=(28,)
     ),
+    "infogan": InfoGANConfig(
+        **dataclasses.asdict(DCGAN_CONFIG) | {"z_dim": 46},
+        num_noise=40,
+        categorical=(3, 2),
+        num_continuous=1,
+    ),
+    "sngan, sigmoid": dataclasses.replace(
+        SNGAN_CONFIG, channels=(5, 4), output_activation="sigmoid"
+    ),
+    "sagan": dataclasses.replace(SNGAN_CONFIG, num_classes=3, attention=0),
     "stylegan2": STYLEGAN2_CONFIG,
     "stylegan2 resnet, classes, clamp": dataclasses.replace(
         STYLEGAN2_CONFIG, architecture="resnet", c_dim=3, embed_dim=4, conv_clamp=2.0
