@@ -62,7 +62,7 @@ def convert(
     checkpoint = read_checkpoint(_file(Path(path)))
     try:
         chosen = chosen or detect(checkpoint.tree)
-        return _converted(checkpoint, chosen, options or {})
+        return convert_tree(checkpoint, chosen, options or {})
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from None
     except UserError as error:
@@ -94,7 +94,8 @@ def _sidecar(path: Path) -> Any:
         raise ConversionError(f"{path.name} is no JSON: {error}") from None
 
 
-def _converted(checkpoint: Checkpoint, format: Format, options: Mapping[str, str]) -> Converted:
+def convert_tree(checkpoint: Checkpoint, format: Format, options: Mapping[str, str]) -> Converted:
+    """Converts what a file held; arguments and errors as of `convert`, without the file's name."""
     values = format.parse_options(options)
     if format.sidecar and (beside := checkpoint.path.parent / format.sidecar).is_file():
         values[format.sidecar] = _sidecar(beside)

@@ -2,13 +2,28 @@
 
 from typing import Any
 
-from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality
+from converters import (
+    dcgan_torch,
+    encoder_psp,
+    lpips_torch,
+    resnet_torchvision,
+    stylegan2_nvidia,
+    stylegan2_rosinality,
+)
 from converters.errors import ConversionError
 from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
-    module.FORMAT.name: module.FORMAT
-    for module in (stylegan2_nvidia, stylegan2_rosinality, dcgan_torch)
+    known.name: known
+    for known in (
+        stylegan2_nvidia.FORMAT,
+        encoder_psp.FORMAT,  # before its decoder's
+        stylegan2_rosinality.FORMAT,
+        resnet_torchvision.FORMAT,
+        lpips_torch.LPIPS,
+        lpips_torch.TRUNK,
+        dcgan_torch.FORMAT,
+    )
 }
 
 

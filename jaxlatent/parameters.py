@@ -14,10 +14,18 @@ from jaxlatent.errors import UserError, listed
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.model import Model, Origin
+from jaxlatent.networks.encoder import Encoder, EncoderConfig
+from jaxlatent.networks.lpips import LPIPS, LPIPSConfig
+from jaxlatent.networks.resnet import ResNet, ResNetConfig
+from jaxlatent.networks.trunks import Trunk, TrunkConfig
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "dcgan": (DCGANConfig, DCGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
+    "encoder": (EncoderConfig, Encoder),
+    "lpips": (LPIPSConfig, LPIPS),
+    "resnet": (ResNetConfig, ResNet),
+    "trunk": (TrunkConfig, Trunk),
 }
 
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import dcgan, stylegan
+from benchmarks.parity import dcgan, networks, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -14,6 +14,11 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "sg3repo_stylegan2_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
     "dcgan_": dcgan.outputs,
+    "resnet50_": networks.resnet,
+    "vgg16_": networks.trunk,
+    "lpips_": networks.lpips,
+    "psp_": networks.encoder,
+    "e4e_": networks.encoder,
 }
 
 
