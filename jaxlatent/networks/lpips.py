@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -51,7 +50,7 @@ class LPIPS(Model):
         >>> trunk = TrunkConfig("alexnet", (4, 4, 6, 5, 5))
         >>> lpips = nnx.eval_shape(lambda: LPIPS(LPIPSConfig(trunk), rngs=nnx.Rngs(0)))
         >>> images = jnp.ones((2, 64, 64, 3))
-        >>> jax.eval_shape(lambda lpips, a, b: lpips(a, b), lpips, images, images).shape  # no values
+        >>> nnx.eval_shape(lambda lpips, a, b: lpips(a, b), lpips, images, images).shape
         (2,)
     """
 
