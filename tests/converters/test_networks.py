@@ -1,14 +1,18 @@
 """Predictors, trunks, LPIPS and encoders under the names that their files have in the wild."""
 
+import contextlib
+import random
 from functools import cache
 
 import forge
 import numpy as np
 import pytest
+from test_trees import ODD, places, replaced
 
 from benchmarks.parity.goldens import OWN
 from converters import FORMATS, ConversionError, convert, detect, read_checkpoint
 from converters.rules import apply_rules
+from jaxlatent import UserError
 from jaxlatent.networks import TRUNKS
 from jaxlatent.networks.lpips import SCALE, SHIFT
 from jaxlatent.parameters import parameter_shapes
@@ -313,3 +317,24 @@ def test_the_decoder_is_a_generator():
     encoder = convert(OWN / "e4e_small" / "best_model.pt").model
     assert encoder.decoder.image_shape == (32, 32, 3)
     assert encoder.decoder.code_mean.any()  # estimated: the golden's rows of latent_avg differ
+
+
+# --- odd trees
+
+
+@pytest.mark.parametrize(
+    ("tree", "count"), [(resnet, 60), (lambda: whole("alexnet"), 60), (e4e, 25)]
+)
+def test_odd_values_anywhere_are_refused_or_harmless(tree, count):
+    tree, chooser = tree(), random.Random(0)
+    known = detect(tree).name
+    paths = list(places(tree))
+    chosen = chooser.sample(paths, min(count, len(paths)))
+    refused = 0
+    for path in chosen:
+        for value in (..., *chooser.sample(ODD, 2)):
+            with contextlib.suppress(UserError):
+                fit(replaced(tree, path, value), known)
+                continue
+            refused += 1
+    assert refused > len(chosen)

@@ -19,7 +19,7 @@ from jaxlatent.networks import (
 from jaxlatent.parameters import build, fingerprint, parameter_shapes
 
 DECODER = StyleGAN2Config((4, 3), z_dim=5, w_dim=6, mapping_widths=(6,), mapping_lr_multiplier=0.1)
-SQUEEZE = TrunkConfig("squeezenet1_1", (4, *(2, 3, 2) * 8))
+SQUEEZE = TrunkConfig("squeezenet1_1", (6, *(4, 5, 4) * 8))
 ENCODER = EncoderConfig("e4e", 4, 6, (1, 1, 1, 1), (16, 16, 17, 18), decoder=DECODER)
 CASES = {  # a config, how to call its network, the sides of its images
     "resnet": (ResNetConfig(5, (1, 1), (4, 5), (8, 9), 6), lambda m, x: m(x), (33, 40)),
@@ -50,7 +50,7 @@ def filled(config, seed=0):
         elif name.endswith(("variance", "scale")):
             array = 1 + 0.1 * np.abs(array)
         elif not name.endswith("weight"):
-            array = 0.1 + 0.1 * array
+            array = 0.3 + 0.1 * array
         arrays[name] = array
     return build(config, arrays)
 
