@@ -66,7 +66,7 @@ def convert(
     checkpoint = read_checkpoint(_file(Path(path)))
     try:
         chosen = chosen or detect(checkpoint.tree)
-        return _converted(checkpoint, chosen, options or {}, dtype)
+        return convert_tree(checkpoint, chosen, options or {}, dtype)
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from None
     except UserError as error:
@@ -98,9 +98,10 @@ def _sidecar(path: Path) -> Any:
         raise ConversionError(f"{path.name} is no JSON: {error}") from None
 
 
-def _converted(
-    checkpoint: Checkpoint, format: Format, options: Mapping[str, str], dtype: str
+def convert_tree(
+    checkpoint: Checkpoint, format: Format, options: Mapping[str, str], dtype: str = "float32"
 ) -> Converted:
+    """Converts what a file held; arguments and errors as of `convert`, without the file's name."""
     values = format.parse_options(options)
     if format.sidecar and (beside := checkpoint.path.parent / format.sidecar).is_file():
         values[format.sidecar] = _sidecar(beside)

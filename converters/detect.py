@@ -6,10 +6,13 @@ from converters import (
     biggan_huggingface,
     biggan_pytorch,
     dcgan_torch,
+    encoder_psp,
     infogan_natsu6767,
+    lpips_torch,
     pggan_genforce,
     pggan_interfacegan,
     pggan_tensorflow,
+    resnet_torchvision,
     sngan_mimicry,
     stylegan1_genforce,
     stylegan1_huangzh13,
@@ -26,26 +29,30 @@ from converters.errors import ConversionError
 from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
-    module.FORMAT.name: module.FORMAT
-    for module in (
-        stylegan2_nvidia,
-        stylegan3_nvidia,
-        stylegan2_tensorflow,
-        stylegan1_tensorflow,
-        pggan_tensorflow,
-        stylegan2_rosinality,
-        stylegan2_genforce,
-        stylegan1_genforce,
-        stylegan1_interfacegan,
-        stylegan1_huangzh13,
-        stylegan1_lernapparat,
-        pggan_genforce,
-        pggan_interfacegan,
-        biggan_huggingface,
-        biggan_pytorch,
-        sngan_mimicry,
-        infogan_natsu6767,
-        dcgan_torch,  # last: it takes a stack under any names
+    known.name: known
+    for known in (
+        stylegan2_nvidia.FORMAT,
+        stylegan3_nvidia.FORMAT,
+        stylegan2_tensorflow.FORMAT,
+        stylegan1_tensorflow.FORMAT,
+        pggan_tensorflow.FORMAT,
+        encoder_psp.FORMAT,  # before its decoder's
+        stylegan2_rosinality.FORMAT,
+        stylegan2_genforce.FORMAT,
+        stylegan1_genforce.FORMAT,
+        stylegan1_interfacegan.FORMAT,
+        stylegan1_huangzh13.FORMAT,
+        stylegan1_lernapparat.FORMAT,
+        pggan_genforce.FORMAT,
+        pggan_interfacegan.FORMAT,
+        biggan_huggingface.FORMAT,
+        biggan_pytorch.FORMAT,
+        sngan_mimicry.FORMAT,
+        infogan_natsu6767.FORMAT,
+        resnet_torchvision.FORMAT,
+        lpips_torch.LPIPS,
+        lpips_torch.TRUNK,
+        dcgan_torch.FORMAT,  # last: it takes a stack under any names
     )
 }
 

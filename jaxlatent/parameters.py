@@ -21,6 +21,10 @@ from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxlatent.model import Buffer, Model, Origin
+from jaxlatent.networks.encoder import Encoder, EncoderConfig
+from jaxlatent.networks.lpips import LPIPS, LPIPSConfig
+from jaxlatent.networks.resnet import ResNet, ResNetConfig
+from jaxlatent.networks.trunks import Trunk, TrunkConfig
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "biggan": (BigGANConfig, BigGAN),
@@ -31,6 +35,10 @@ FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "sngan": (SNGANConfig, SNGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
     "stylegan3": (StyleGAN3Config, StyleGAN3),
+    "encoder": (EncoderConfig, Encoder),
+    "lpips": (LPIPSConfig, LPIPS),
+    "resnet": (ResNetConfig, ResNet),
+    "trunk": (TrunkConfig, Trunk),
 }
 
 DTYPES = ("float32", "bfloat16", "float16")

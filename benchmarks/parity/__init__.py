@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import biggan, dcgan, infogan, sngan, stylegan
+from benchmarks.parity import biggan, dcgan, infogan, networks, sngan, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -23,6 +23,11 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "dcgan_": dcgan.outputs,
     "infogan_": infogan.outputs,
     "mimicry_": sngan.outputs,
+    "resnet50_": networks.resnet,
+    "vgg16_": networks.trunk,
+    "lpips_": networks.lpips,
+    "psp_": networks.encoder,
+    "e4e_": networks.encoder,
 }
 
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
@@ -21,8 +20,8 @@ from jaxlatent.generators.base import (
     check_noise,
 )
 from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
+from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
-from jaxlatent.model import Buffer
 
 
 @dataclass(frozen=True)
@@ -95,25 +94,6 @@ class DCGANConfig:
             size = (size - 1) * stride - 2 * padding + kernel + extra
             sizes.append(size)
         return sizes
-
-
-class BatchNorm(nnx.Module):
-    """Batch normalisation with stored statistics."""
-
-    def __init__(self, channels: int, epsilon: float) -> None:
-        self.scale = nnx.Param(jnp.ones(channels))
-        self.bias = nnx.Param(jnp.zeros(channels))
-        self.mean = Buffer(jnp.zeros(channels))
-        self.variance = Buffer(jnp.ones(channels))
-        self.epsilon = epsilon
-
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Normalises with the stored statistics."""
-        scale = self.scale[...] * lax.rsqrt(self.variance[...] + self.epsilon)
-        scale, bias, mean = (
-            v.astype(x.dtype)[None, None, None] for v in (scale, self.bias[...], self.mean[...])
-        )
-        return (x - mean) * scale + bias
 
 
 class Layer(nnx.Module):

@@ -51,19 +51,21 @@ def conv(
     kernel: Float[Array, "kh kw i o"],
     padding: tuple[int, int],
     dilation: int = 1,
+    stride: int = 1,
 ) -> Float[Array, "n h2 w2 o"]:
-    """Correlates with `kernel` at stride 1.
+    """Correlates with `kernel`.
 
     Args:
         x: the input, into which `dilation - 1` zeros are inserted between neighbours.
         kernel: the kernel.
         padding: zeros added below and above on both axes.
         dilation: the stride of the transposed convolution that this computes.
+        stride: every how many pixels the kernel is applied.
     """
     return lax.conv_general_dilated(
         x,
         kernel.astype(x.dtype),
-        window_strides=(1, 1),
+        window_strides=(stride, stride),
         padding=(padding, padding),
         lhs_dilation=(dilation, dilation),
         dimension_numbers=_NHWC,
