@@ -24,7 +24,7 @@ def _gradient(golden: Golden, name: str, output: Callable[[Any], Any], layout: A
     def loss(images: Any) -> Any:
         return jnp.sum(output(images) * multiplier)
 
-    return Gradient(loss, nhwc(golden.arrays[name]), nchw, kink(golden, name))
+    return Gradient(loss, nhwc(golden.arrays[name]), layout=nchw, kink=kink(golden, name))
 
 
 def resnet(golden: Golden) -> Outputs:

@@ -22,8 +22,8 @@ from jaxlatent.generators.base import (
     check_noise,
     class_weights,
 )
-from jaxlatent.generators.dcgan import BatchNorm
 from jaxlatent.generators.layers import ACTIVATIONS, conv, dense, upsample_bilinear
+from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
 from jaxlatent.model import Buffer
 
