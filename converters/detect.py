@@ -77,14 +77,14 @@ def detect(tree: Any) -> Format:
     Example:
         >>> detect({"fc.weight": 3})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        converters.errors.ConversionError: no known generator in the file, which holds
+        converters.errors.ConversionError: no known network in the file, which holds
         fc.weight (int); formats read: ...
     """
     for known in FORMATS.values():
         if known.matches(tree):
             return known
     raise ConversionError(
-        f"no known generator in the file, which holds {summary(tree)}; "
+        f"no known network in the file, which holds {summary(tree)}; "
         f"formats read: {', '.join(FORMATS)}"
     )
 

@@ -203,7 +203,7 @@ def bad_files(folder):
         "evil": (pickle.dumps({"a": Evil()}), "posix.system"),
         "wrong family": (
             forge.torch_zip(*forge.state_dict({"fc": np.ones(3)})),
-            "no known generator",
+            "no known network",
         ),
         "nan": (forge.torch_zip(*forge.state_dict(nan)), "not finite (NaN or infinity): a.weight"),
     }

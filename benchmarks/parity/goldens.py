@@ -49,8 +49,8 @@ class Golden:
 
 
 def folders() -> dict[str, Path]:
-    """Returns the goldens that are here: our own, then those of the larger set."""
-    found = [*(LARGER.iterdir() if LARGER.is_dir() else ()), *OWN.iterdir()]
+    """Returns the goldens that are here: those of the larger set, whose arrays are more, or our own."""
+    found = [*OWN.iterdir(), *(LARGER.iterdir() if LARGER.is_dir() else ())]
     return {f.name: f for f in found if all((f / name).is_file() for name in _DATA)}
 
 

@@ -244,7 +244,7 @@ def test_parts_without_end_are_refused(tmp_path):
         node = {"class_name": "tfutil.Network", "components": {"a": node}}
     wide = {"class_name": "tfutil.Network", "components": {str(i): node for i in range(200)}}
     for root in (node, wide):
-        with pytest.raises(ConversionError, match="no known generator"):
+        with pytest.raises(ConversionError, match="no known network"):
             detect(root)
 
 
