@@ -39,6 +39,17 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+_PAGE = """# Checkpoint formats
+
+Written by `jaxlatent formats --markdown`, not by hand. A file's format is told by its contents,
+never by its name; `--format` overrules that. Options are given as `--option name=value`, where a
+file leaves something open: what can be guessed is guessed with a notice, what cannot is asked for.
+Files may be zip or legacy torch archives, pickles or safetensors, and may wrap the network in dicts
+(`state_dict`, `g_ema`, ...) or prefixes (`module.`, `model.`). Nothing in a file is executed.
+
+| `--format` | written by | licence of such weights | options |
+|---|---|---|---|"""
+
 
 def detect(tree: Any) -> Format:
     """Returns the format that a file's contents have.
@@ -73,6 +84,21 @@ def describe_formats() -> str:
         lines += [known.name, f"  written by  {known.title}", f"  licence     {known.license}"]
         lines += [f"  --option {name}=...  {o.help}" for name, o in known.options.items()]
     return "\n".join(lines)
+
+
+def formats_page() -> str:
+    """Returns what is read as a page in Markdown, docs/formats.md.
+
+    Example:
+        >>> formats_page().splitlines()[0]
+        '# Checkpoint formats'
+    """
+    rows = []
+    for known in FORMATS.values():
+        options = "<br>".join(f"`{name}`: {o.help}" for name, o in known.options.items())
+        beside = f" with its `{known.sidecar}`" if known.sidecar else ""
+        rows.append(f"| `{known.name}` | {known.title}{beside} | {known.license} | {options} |")
+    return "\n".join([_PAGE, *rows, ""])
 
 
 def named(name: str) -> Format:

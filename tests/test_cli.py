@@ -9,10 +9,10 @@ import sys
 import forge
 import numpy as np
 import pytest
-from goldens import OWN
 from PIL import Image
 
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent.cli import main
 from jaxlatent.keys import seed_keys
 

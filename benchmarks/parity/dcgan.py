@@ -2,12 +2,19 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from benchmarks.parity.compare import Gradient, Outputs, kink, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
+from jaxlatent.generators import Generator
 
 OPTIONS = {"dcgan_mnist28": {"image_size": "28"}, "dcgan_cifar32_gray": {"image_size": "32"}}
+
+
+@jax.jit
+def _synthesize(generator: Generator, codes: Any) -> Any:
+    return generator.synthesize(codes)
 
 
 def outputs(golden: Golden) -> Outputs:
@@ -20,7 +27,9 @@ def outputs(golden: Golden) -> Outputs:
         return jnp.sum(generator.synthesize(codes) * multiplier)
 
     found = {
-        "image": nchw(generator.synthesize(codes)),
-        "grad_z": Gradient(loss, codes, lambda g: g[:, 0, :, None, None], kink(golden, "z")),
+        "image": nchw(_synthesize(generator, codes)),
+        "grad_z": Gradient(
+            loss, codes, layout=lambda g: g[:, 0, :, None, None], kink=kink(golden, "z")
+        ),
     }
     return Outputs(found, frozenset({"z"}))

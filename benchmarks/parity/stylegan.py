@@ -17,8 +17,15 @@ INPUTS = ("z", "c", "ws_plus", "grad_rand", "latent_avg")
 
 
 @jax.jit
-def _synthesize(generator: Generator, codes: Any, maps: tuple[Any, ...]) -> Any:
-    return generator.synthesize(codes, maps or "const")
+def _everything(generator: Generator, codes: Any, maps: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    """Returns the images, and the first sample's features after every block."""
+    noise: Any = maps or "const"
+    features = [generator.features(codes, b, noise)[0] for b in range(generator.num_blocks)]
+    return generator.synthesize(codes, noise), features
+
+
+def _synthesize(generator: Generator, codes: Any, maps: tuple[Any, ...] = ()) -> Any:
+    return _everything(generator, codes, maps)[0]
 
 
 def outputs(golden: Golden) -> Outputs:
@@ -86,6 +93,10 @@ def _images(
     if "img_nonoise" in golden.arrays:
         silent = jax.jit(lambda g, c: g.synthesize(c, noise="none"))
         images["img_nonoise"] = silent(generator, found["ws"])
+    for name in (n for n in golden.arrays if n.startswith("img_mix_inject")):
+        index = int(name.removeprefix("img_mix_inject"))
+        mixed = jnp.concatenate([found["ws"][:, :index], found["ws"][::-1, index:]], axis=1)
+        images[name] = _synthesize(generator, mixed)
     return {name: nchw(image)[: len(golden.arrays[name])] for name, image in images.items()}
 
 
@@ -94,7 +105,8 @@ def _grown(generator: Any, golden: Golden, found: Mapping[str, Any]) -> dict[str
     images = {}
     for name in (n for n in golden.arrays if n.startswith("img_lod")):
         config = dataclasses.replace(generator.config, lod=float(name.removeprefix("img_lod")))
-        image = _synthesize(build(config, parameters(generator)), found["ws"], ())
+        other: Any = build(config, parameters(generator))
+        image = _synthesize(other, found["ws"])
         images[name] = nchw(image)[: len(golden.arrays[name])]
     return images
 
@@ -105,10 +117,10 @@ def _gradients(generator: Generator, golden: Golden, maps: tuple[Any, ...]) -> d
     def loss(codes: Any) -> Any:
         return jnp.sum(generator.synthesize(codes, maps or "const") * multiplier)
 
-    def loss_by_z(z: Any) -> Any:
-        return loss(generator.broadcast(generator.map(z, _label(golden))))
+    def codes_of(z: Any) -> Any:
+        return generator.broadcast(generator.map(z, _label(golden)))
 
-    found = {"grad_z": Gradient(loss_by_z, arrays["z"])}
+    found = {"grad_z": Gradient(loss, arrays["z"], codes_of)}
     for name in ("ws", "ws_plus"):
         if f"grad_{name}" in arrays:
             found[f"grad_{name}"] = Gradient(loss, arrays[name])
@@ -121,12 +133,11 @@ def _stylegan2(generator: StyleGAN2, golden: Golden) -> dict[str, Any]:
     ours = [style for block in generator.styles(codes) for style in block.values()]
     names = sorted((n for n in arrays if n.startswith("style/")), key=_style_order)
     found: dict[str, Any] = dict(zip(names, ours, strict=True))
+    features = _everything(generator, codes, ())[1]
     for name in (n for n in arrays if n.startswith("feat0/")):
         resolution = int("".join(c for c in name.partition("/")[2] if c.isdigit()))
-        block = resolution.bit_length() - 3
-        theirs = arrays[name]
-        features = nchw(generator.features(codes[:1], block))[0]
-        found[name] = features[: len(theirs)].reshape(theirs.shape)
+        block = np.asarray(features[resolution.bit_length() - 3]).transpose(2, 0, 1)
+        found[name] = block[: len(arrays[name])]
     if maps := _given_noise(golden):
         given = _synthesize(generator, codes, maps)
         found["img_user_noise"] = nchw(given)[: len(arrays["img_user_noise"])]

@@ -14,6 +14,7 @@ from jaxlatent.keys import AnyKey, per_sample
 from jaxlatent.model import Model
 
 Noise = Literal["const", "none", "random"] | Sequence[Array]
+Size = Any  # of a batch: a number, or a symbol while a program is exported
 Labels = Int[Array, " n"] | Float[Array, "n classes"]
 
 MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond these is a mistake
@@ -234,7 +235,7 @@ def check_noise(noise: Noise) -> None:
         raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
 
 
-def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n classes"]:
+def class_weights(label: Labels | None, n: Size, classes: int) -> Float[Array, "n classes"]:
     """Returns labels as weights over the classes: integers become one-hot rows.
 
     Args:

@@ -33,6 +33,11 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
 }
 
 
+def at_least_float32(parameter: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Returns a parameter stored in half precision as float32, before it is scaled."""
+    return parameter.astype(jnp.promote_types(parameter.dtype, jnp.float32))
+
+
 def dense(
     x: Float[Array, "n i"], weight: Float[Array, "i o"], bias: Float[Array, " o"] | None = None
 ) -> Float[Array, "n o"]:
@@ -163,6 +168,7 @@ def modulated_conv(
         demodulate: whether each output channel's kernel is scaled to unit norm.
         up_taps: filter of an up-sampling convolution; `None` keeps the resolution.
     """
+    kernel = kernel.astype(x.dtype)
     scaled = x * style[:, None, None, :]
     pad = (kernel.shape[0] - 1) // 2
     y = conv(scaled, kernel, (pad, pad)) if up_taps is None else up_conv(scaled, kernel, up_taps)

@@ -23,6 +23,7 @@ from jaxlatent.generators.base import (
 )
 from jaxlatent.generators.layers import (
     ACTIVATIONS,
+    at_least_float32,
     bias_act,
     conv,
     dense,
@@ -140,11 +141,11 @@ class Dense(nnx.Module):
 
     def matrix(self) -> Float[Array, "i o"]:
         """The weights as they act on the input."""
-        return self.weight[...] * (self.lr / math.sqrt(self.weight.shape[0]))
+        return at_least_float32(self.weight[...]) * (self.lr / math.sqrt(self.weight.shape[0]))
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
         """Applies the layer."""
-        return dense(x, self.matrix(), self.bias[...] * self.lr)
+        return dense(x, self.matrix(), at_least_float32(self.bias[...]) * self.lr)
 
 
 class Embedding(nnx.Module):

@@ -10,6 +10,7 @@ from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
 
 from jaxlatent import UserError
 from jaxlatent.generators import PGGANConfig, StyleGAN1Config
+from jaxlatent.parameters import cast, parameters
 
 PGGAN_CONFIG = PGGANConfig((4, 3), z_dim=6)
 STYLEGAN1_CONFIG = StyleGAN1Config(
@@ -55,44 +56,75 @@ def codes(generator, label):
     return generator.broadcast(generator.map(z, label))
 
 
+def weights(label, generator):
+    return None if label is None else jax.nn.one_hot(label, generator.num_classes)
+
+
 @jax.jit
-def synthesize(generator, codes):
-    return generator.synthesize(codes)
+def synthesize(generator, codes, label=None):
+    return generator.synthesize(codes, label=label)
 
 
-def test_shapes(generator, codes):
+def test_shapes(generator, codes, label):
     assert codes.shape == (N, generator.num_layers, generator.code_dim)
-    assert synthesize(generator, codes).shape == (N, *generator.image_shape)
+    assert synthesize(generator, codes, label).shape == (N, *generator.image_shape)
     for layers, width in generator.spaces.values():
         assert layers in (1, generator.num_layers)
         assert width in (generator.z_dim, generator.code_dim)
     assert hash(generator.config) == hash(dataclasses.replace(generator.config))
 
 
-def test_jit_equals_eager(generator, codes):
+def test_jit_equals_eager(generator, codes, label):
     np.testing.assert_allclose(
-        synthesize(generator, codes), generator.synthesize(codes), rtol=1e-4, atol=1e-4
+        synthesize(generator, codes, label),
+        generator.synthesize(codes, label=label),
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 
-def test_a_sample_does_not_depend_on_its_batch(generator, codes):
-    whole = synthesize(generator, codes)
+def test_a_sample_does_not_depend_on_its_batch(generator, codes, label):
+    whole = synthesize(generator, codes, label)
     for i in range(N):
-        alone = synthesize(generator, codes[i : i + 1])[0]
+        own = None if label is None else label[i : i + 1]
+        alone = synthesize(generator, codes[i : i + 1], own)[0]
         np.testing.assert_allclose(alone, whole[i], rtol=1e-4, atol=1e-4)
 
 
-def test_vmap(generator, codes):
-    single = jax.vmap(lambda g, c: g.synthesize(c[None])[0], (None, 0))
+def test_vmap(generator, codes, label):
+    axes = (None, 0, None if label is None else 0)
+    single = jax.vmap(
+        lambda g, c, y: g.synthesize(c[None], label=None if y is None else y[None])[0], axes
+    )
     np.testing.assert_allclose(
-        jax.jit(single)(generator, codes), synthesize(generator, codes), rtol=1e-4, atol=1e-4
+        jax.jit(single)(generator, codes, label),
+        synthesize(generator, codes, label),
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 
-def test_gradients_by_codes_and_by_parameters(generator, codes):
+def test_labels_may_be_numbers_or_weights(generator, codes, label):
+    if label is None:
+        return
+    one_hot = weights(label, generator)
+    z = generator.sample_z(jax.random.key(0), N)
+    for own, same in ((label, one_hot), (one_hot, one_hot)):
+        np.testing.assert_allclose(generator.map(z, own), generator.map(z, same), atol=1e-5)
+        np.testing.assert_allclose(
+            synthesize(generator, codes, own), synthesize(generator, codes, same), atol=1e-5
+        )
+    mixed = (one_hot + jnp.roll(one_hot, 1, axis=1)) / 2
+    between = [
+        synthesize(generator, generator.broadcast(generator.map(z, y)), y) for y in (one_hot, mixed)
+    ]
+    assert float(jnp.abs(between[0] - between[1]).max()) > 1e-3, "classes matter"
+
+
+def test_gradients_by_codes_and_by_parameters(generator, codes, label):
     @jax.jit
     def loss(generator, codes):
-        return jnp.mean(jnp.square(generator.synthesize(codes)))
+        return jnp.mean(jnp.square(generator.synthesize(codes, label=label)))
 
     by_codes = jax.jit(jax.grad(loss, argnums=1))(generator, codes)
     assert jnp.isfinite(by_codes).all()
@@ -104,21 +136,59 @@ def test_gradients_by_codes_and_by_parameters(generator, codes):
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(by_weights))
 
 
-def test_bfloat16_codes_compute_in_bfloat16(generator, codes):
-    images = jax.jit(lambda g, c: g.synthesize(c))(generator, codes.astype(jnp.bfloat16))
+def test_bfloat16_codes_compute_in_bfloat16(generator, codes, label):
+    images = synthesize(generator, codes.astype(jnp.bfloat16), label)
     assert images.dtype == jnp.bfloat16
-    exact = synthesize(generator, codes)
+    exact = synthesize(generator, codes, label)
     difference = jnp.abs(images.astype(jnp.float32) - exact)
     assert float(jnp.mean(difference)) < 0.1 * float(jnp.std(exact))
 
 
-def test_weights_are_arguments_not_constants(generator, codes):
+def test_weights_are_arguments_not_constants(generator, codes, label):
     """The program of another generator of the same config is the same text."""
     other = filled(generator.config, seed=1)
-    text, again = (synthesize.lower(g, codes).as_text() for g in (generator, other))
+    text, again = (synthesize.lower(g, codes, label).as_text() for g in (generator, other))
     assert text == again
     assert "feature_group_count = 1" in text
     assert text.count("feature_group_count =") == text.count("feature_group_count = 1")
+
+
+def test_features_are_those_that_make_the_image(generator, codes, label):
+    @jax.jit
+    def every(generator, codes, label):
+        blocks = range(generator.num_blocks)
+        return [generator.features(codes, b, label=label) for b in blocks]
+
+    features = every(generator, codes, label)
+    assert all(f.ndim == 4 and len(f) == N for f in features)
+    assert features[-1].shape[1:3] == generator.image_shape[:2]
+    sides = [f.shape[1] for f in features]
+    assert sides == sorted(sides)
+    for wrong in (-1, generator.num_blocks):
+        with pytest.raises(UserError, match="block must be in"):
+            generator.features(codes, wrong, label=label)
+
+
+def test_export_lowers_for_every_platform(generator, codes, label):
+    (n,) = jax.export.symbolic_shape("n")
+    shapes = [
+        None if a is None else jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype)
+        for a in (codes, weights(label, generator))
+    ]
+    program = jax.jit(lambda codes, label: generator.synthesize(codes, label=label))
+    exported = jax.export.export(program, platforms=("cpu", "cuda", "tpu"))(*shapes)
+    assert str(exported.out_avals[0].shape) == str((n, *generator.image_shape))
+
+
+def test_half_precision_parameters(generator, codes, label):
+    for dtype in ("bfloat16", "float16"):
+        half = cast(generator, dtype)
+        kinds = {a.dtype.name for a in parameters(half).values()}
+        assert dtype in kinds <= {dtype, "float32"}
+        images = synthesize(half, codes, label)
+        assert images.dtype == jnp.float32, "computed in the type of the codes"
+        exact = synthesize(generator, codes, label)
+        assert float(jnp.mean(jnp.abs(images - exact))) < 0.05 * float(jnp.std(exact))
 
 
 def test_truncation_moves_towards_the_mean(generator, codes):
