@@ -21,7 +21,6 @@ FILES = {
     "rosinality_res32": "checkpoint.pt",
     "dcgan_64": "netG_epoch_24.pth",
     "biggan_pt_32": "G_ema.pth",
-    "biggan_hf_256": "pytorch_model.bin",
 }
 ODD = [
     *(None, "x", -1, 1 << 100, float("nan"), [], {}, {"_modules": 5}, {5: {}}, (), b"x"),
