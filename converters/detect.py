@@ -2,13 +2,27 @@
 
 from typing import Any
 
-from converters import dcgan_torch, stylegan2_nvidia, stylegan2_rosinality, stylegan3_nvidia
+from converters import (
+    dcgan_torch,
+    stylegan2_nvidia,
+    stylegan2_nvidia_tensors,
+    stylegan2_rosinality,
+    stylegan3_nvidia,
+    stylegan3_nvidia_tensors,
+)
 from converters.errors import ConversionError
 from converters.formats import Format, summary
 
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
-    for module in (stylegan2_nvidia, stylegan3_nvidia, stylegan2_rosinality, dcgan_torch)
+    for module in (
+        stylegan2_nvidia,
+        stylegan3_nvidia,
+        stylegan2_nvidia_tensors,
+        stylegan3_nvidia_tensors,
+        stylegan2_rosinality,
+        dcgan_torch,
+    )
 }
 
 
@@ -23,7 +37,7 @@ def detect(tree: Any) -> Format:
         Traceback (most recent call last):
         converters.errors.ConversionError: no known generator in the file, which holds
         fc.weight [3, 4]; formats read: nvidia-stylegan2, nvidia-stylegan3,
-        rosinality-stylegan2, torch-dcgan
+        nvidia-stylegan2-tensors, nvidia-stylegan3-tensors, rosinality-stylegan2, torch-dcgan
     """
     for known in FORMATS.values():
         if known.matches(tree):
