@@ -1,7 +1,7 @@
 """Checkpoint files of other projects -> named arrays -> our generators, exactly and safely."""
 
 from converters.convert import Converted, convert
-from converters.detect import FORMATS, describe_formats, detect
+from converters.detect import FORMATS, describe_formats, detect, formats_page
 from converters.errors import (
     CheckpointError,
     ConversionError,
@@ -21,5 +21,6 @@ __all__ = [
     "convert",
     "describe_formats",
     "detect",
+    "formats_page",
     "read_checkpoint",
 ]

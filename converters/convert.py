@@ -15,7 +15,7 @@ from converters.rules import apply_rules
 from jaxlatent.bundle import WEIGHTS
 from jaxlatent.errors import UserError
 from jaxlatent.model import Model, Origin
-from jaxlatent.parameters import build, parameter_shapes
+from jaxlatent.parameters import DTYPES, build, cast, parameter_shapes
 
 _MAX_SIDECAR = 1 << 20  # bytes
 
@@ -39,6 +39,7 @@ def convert(
     path: str | os.PathLike[str],
     format: str | None = None,
     options: Mapping[str, str] | None = None,
+    dtype: str = "float32",
 ) -> Converted:
     """Converts a checkpoint file; torch is not needed and nothing in the file is executed.
 
@@ -46,6 +47,7 @@ def convert(
         path: the file, or a Hugging Face folder that holds it.
         format: the format's name, if it should not be detected.
         options: what the file leaves open, by name, as text.
+        dtype: of the trained parameters, "float32", "bfloat16" or "float16".
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -59,10 +61,12 @@ def convert(
         FileNotFoundError: no such file: no-such-file.pt
     """
     chosen = None if format is None else named(format)
+    if dtype not in DTYPES:
+        raise ConversionError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     checkpoint = read_checkpoint(_file(Path(path)))
     try:
         chosen = chosen or detect(checkpoint.tree)
-        return _converted(checkpoint, chosen, options or {})
+        return convert_tree(checkpoint, chosen, options or {}, dtype)
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from None
     except UserError as error:
@@ -94,7 +98,10 @@ def _sidecar(path: Path) -> Any:
         raise ConversionError(f"{path.name} is no JSON: {error}") from None
 
 
-def _converted(checkpoint: Checkpoint, format: Format, options: Mapping[str, str]) -> Converted:
+def convert_tree(
+    checkpoint: Checkpoint, format: Format, options: Mapping[str, str], dtype: str = "float32"
+) -> Converted:
+    """Converts what a file held; arguments and errors as of `convert`, without the file's name."""
     values = format.parse_options(options)
     if format.sidecar and (beside := checkpoint.path.parent / format.sidecar).is_file():
         values[format.sidecar] = _sidecar(beside)
@@ -106,4 +113,4 @@ def _converted(checkpoint: Checkpoint, format: Format, options: Mapping[str, str
     model = build(recipe.config, arrays, origin)
     if recipe.finish is not None:
         recipe.finish(model)
-    return Converted(model, format.name, recipe.notices)
+    return Converted(cast(model, dtype), format.name, recipe.notices)

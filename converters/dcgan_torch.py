@@ -169,7 +169,8 @@ def _guess(
             raise ConversionError(
                 f"the stride of {stage.name} (kernel {kernel}x{kernel}) is not in the file: give "
                 f"the options strides=... and paddings=... with {len(stages)} numbers each, and "
-                "output_paddings=... if the network has them"
+                "output_paddings=... if the network has them; one whose height and width differ "
+                "in them (such as Generator_rect) is not read"
             )
     possible = possible or range(size, size + 1)
     if image_size is not None and image_size not in possible:

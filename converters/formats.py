@@ -154,6 +154,26 @@ def bounded(count: int, most: int, what: str) -> int:
     return count
 
 
+def number_of(arrays: Arrays, name: Callable[[int], str], most: int, what: str) -> int:
+    """Returns how many of the arrays name(0), name(1), ... there are; name(0) is not looked for.
+
+    Args:
+        arrays: all of a file.
+        name: of each number.
+        most: how many there may be.
+        what: what they are, for the error.
+
+    Example:
+        >>> arrays = {"layer0": np.ones(1), "layer1": np.ones(1), "layer3": np.ones(1)}
+        >>> number_of(arrays, lambda i: f"layer{i}", 64, "layers")
+        2
+    """
+    count = 1
+    while name(count) in arrays:
+        count = bounded(count + 1, most, what)
+    return count
+
+
 def required(arrays: Arrays, name: str) -> np.ndarray:
     """Returns an array that no file of the format lacks."""
     if name not in arrays:
@@ -264,7 +284,8 @@ def mapping_lr_multiplier(weight: np.ndarray) -> tuple[float, str]:
         0.01
     """
     with np.errstate(all="ignore"):
-        deviation = float(np.std(weight.astype(np.float64))) if is_numeric(weight.dtype) else 1.0
+        sound = weight.size > 0 and is_numeric(weight.dtype)
+        deviation = float(np.std(weight.astype(np.float64))) if sound else 1.0
         distances = [abs(np.log(deviation * value)) for value in _MULTIPLIERS]
     value = _MULTIPLIERS[int(np.argmin(distances))]
     return value, (

@@ -1,8 +1,9 @@
 """Opens checkpoint files: the only code of the project that touches untrusted bytes.
 
 Three containers are read, without torch and without executing anything from the file: torch's
-zip archive, torch's older stream of pickles ("legacy"), and bare pickles such as NVIDIA's. All of
-them become plain nested dicts and lists of numbers, text and read-only NumPy arrays.
+zip archive, torch's older stream of pickles ("legacy"), and bare pickles such as those of
+NVIDIA's networks. All of them become plain nested dicts and lists of numbers, text and read-only
+NumPy arrays.
 """
 
 import hashlib

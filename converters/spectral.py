@@ -76,7 +76,7 @@ def _folded(
         layer = {k: arrays[f"{owner}{dot}{k}"] for k in dropped if f"{owner}{dot}{k}" in arrays}
         try:
             value = _divided(layer, weight, vectors, sigma)
-        except (KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):
             problems.append(owner)
             continue
         for leaf in layer:

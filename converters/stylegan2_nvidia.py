@@ -58,7 +58,7 @@ def _taps(kernel: np.ndarray) -> np.ndarray | None:
         kernel = kernel / kernel.sum()
         values = kernel.sum(axis=0) if kernel.ndim == 2 else kernel
         product = np.outer(values, values) if kernel.ndim == 2 else values
-    good = np.isclose(values.sum(), 1) and np.allclose(product, kernel, atol=1e-6)
+        good = np.isclose(values.sum(), 1) and np.allclose(product, kernel, atol=1e-6)
     return values if good else None
 
 

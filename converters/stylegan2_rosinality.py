@@ -38,7 +38,7 @@ from converters.stylegan2_nvidia import taps
 from jaxlatent.generators import StyleGAN2Config
 
 _CONTAINERS = ("g_ema", "g")
-_AVERAGE_SAMPLES = 16_384
+AVERAGE_SAMPLES = 16_384
 _MARKS = ("style.1.weight", "input.input", "convs.0.conv.weight", "to_rgb1.conv.weight")
 
 
@@ -109,27 +109,43 @@ def _rules(config: StyleGAN2Config) -> list[Rule]:
     return rules
 
 
-def _average_w(generator: Any) -> None:
-    """Estimates the mean of w, which training checkpoints lack."""
-    z = generator.sample_z(jax.random.key(0), _AVERAGE_SAMPLES)
+def average_w(generator: Any) -> None:
+    """Estimates the mean of w, which some checkpoints lack."""
+    z = generator.sample_z(jax.random.key(0), AVERAGE_SAMPLES)
     mean = jax.jit(lambda g, z: jnp.mean(g.map(z), axis=0))(generator, z)
     generator.mapping.w_avg[...] = mean
 
 
-def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    arrays = dict(_find(tree))
+def _mean_w(tree: Any) -> np.ndarray | None:
+    """Returns the mean of w in a file; pSp and e4e store it once for each layer."""
+    average = tree.get("latent_avg") if isinstance(tree, dict) else None
+    if not isinstance(average, np.ndarray):
+        return None
+    rows = average if average.ndim == 2 else average.reshape(1, -1)
+    return rows[0] if len(rows) == 1 or (len(rows) and (rows == rows[:1]).all()) else None
+
+
+def generator_recipe(arrays: Arrays, tree: Any, options: Mapping[str, Any]) -> Recipe:
+    """Returns the recipe of a generator.
+
+    Args:
+        arrays: the generator's, by their names in it.
+        tree: what the file held, which may have a mean of w.
+        options: those of this format.
+    """
+    arrays = dict(arrays)
     inferred, notice = mapping_lr_multiplier(required(arrays, "style.1.weight"))
     multiplier = options.get("mapping_lr_multiplier")
     config = _config(arrays, multiplier or inferred)
     notices, finish = ([] if multiplier else [notice]), None
-    average = tree.get("latent_avg") if isinstance(tree, dict) else None
-    if isinstance(average, np.ndarray):
+    average = _mean_w(tree)
+    if average is not None:
         arrays["latent_avg"] = average
     else:
         arrays["latent_avg"] = np.zeros(config.w_dim, np.float32)
-        finish = _average_w
+        finish = average_w
         notices.append(
-            f"the file has no mean w; estimated from {_AVERAGE_SAMPLES} samples for truncation"
+            f"the file has no mean w; estimated from {AVERAGE_SAMPLES} samples for truncation"
         )
     if not any(name.startswith("noises.") for name in arrays):
         for i in range(config.num_convs):
@@ -138,6 +154,10 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         notices.append("the file has no constant noise maps; noise=const adds none")
     kernels = [k for k in arrays if k.endswith((".blur.kernel", ".upsample.kernel"))]
     return Recipe(config, _rules(config), arrays, kernels, tuple(notices), finish)
+
+
+def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
+    return generator_recipe(_find(tree), tree, options)
 
 
 FORMAT = Format(

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.configs import record, typed
 from jaxlatent.errors import UserError, listed
 from jaxlatent.files import atomic_folder
 from jaxlatent.generators import Generator
@@ -124,28 +125,6 @@ def _checksums(folder: Path) -> dict[str, str]:
     }
 
 
-def _typed(hint: Any, value: Any) -> Any:
-    """Returns a JSON value as the type `hint`, a list as a tuple, or raises `TypeError`."""
-    kinds = get_args(hint)
-    if get_origin(hint) is tuple:
-        return tuple(_typed(kinds[0], item) for item in _typed(list, value))
-    if dataclasses.is_dataclass(hint):
-        return _record(hint, value)
-    if kinds:  # a union with None
-        return None if value is None else _typed(kinds[0], value)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        raise TypeError(f"{value!r} is not of type {hint.__name__}")
-    return value
-
-
-def _record(kind: Any, values: Any) -> Any:
-    """Returns the dataclass `kind` made of a JSON object."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _typed(hints[name], v) for name, v in _typed(dict, values).items()})
-
-
 def load_bundle(path: str | os.PathLike[str]) -> Model:
     """Reads a model bundle.
 
@@ -158,13 +137,13 @@ def load_bundle(path: str | os.PathLike[str]) -> Model:
     found = _checksums(Path(path))
     config_class, _ = FAMILIES[description["family"]]
     try:
-        expected = _typed(dict, description["files"])
-        config = _record(config_class, description["config"])
+        expected = typed(dict, description["files"])
+        config = record(config_class, description["config"])
         targets = {
             name: jax.ShapeDtypeStruct(tuple(stored["shape"]), jnp.dtype(stored["dtype"]))
-            for name, stored in _typed(dict, description["parameters"]).items()
+            for name, stored in typed(dict, description["parameters"]).items()
         }
-        origin = None if description["origin"] is None else _record(Origin, description["origin"])
+        origin = None if description["origin"] is None else record(Origin, description["origin"])
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"{Path(path) / CONFIG_FILE} is damaged: {error}") from None
     wrong = sorted(name for name in expected if expected[name] != found.get(name))
@@ -222,6 +201,10 @@ def load_model(
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")
         return load_bundle(path)
+    from jaxlatent.exports import is_safetensors_model, load_safetensors
+
+    if format is None and not options and is_safetensors_model(Path(path)):
+        return load_safetensors(path)
     from converters import convert
 
     return convert(path, format, options).model

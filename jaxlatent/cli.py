@@ -31,12 +31,18 @@ _PSI = click.option(
 _CUTOFF = click.option("--cutoff", type=int, help="Truncate only the first N layers.")
 _LABEL = click.option(
     "--label",
-    metavar="N|FILE.npy",
-    help="Class of a conditional generator, or a file of classes or weights, one for each sample.",
+    metavar="N|LIST|MIXTURE|FILE.npy",
+    help="Class of a conditional generator; a class for each sample (0-3); a mixture of classes "
+    "(3:0.6,7:0.4); or a file of classes or weights.",
 )
 _NOISE = click.option(
     "--noise", type=click.Choice(["const", "none", "random"]), default="const", show_default=True,
     help="Noise maps: the stored ones, none, or fresh ones for each seed.",
+)  # fmt: skip
+
+_SETTINGS = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE",
+    help="Change a setting of the model's configuration; `info` lists them.",
 )  # fmt: skip
 
 
@@ -78,7 +84,13 @@ def cli(context: click.Context) -> None:
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="What the file leaves open."
 )
-def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str, ...]) -> None:
+@click.option(
+    "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
+    show_default=True, help="Type of the trained parameters on disk and in memory.",
+)  # fmt: skip
+def convert(
+    checkpoint: str, out_dir: str, name: str | None, options: tuple[str, ...], dtype: str
+) -> None:
     """Convert a PyTorch CHECKPOINT into the model folder OUT_DIR.
 
     Neither torch nor the original code is needed, and nothing in the file is executed.
@@ -91,7 +103,7 @@ def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str,
     with atomic_folder(out_dir, is_bundle) as folder:
         from converters import convert as convert_checkpoint
 
-        converted = convert_checkpoint(checkpoint, name, pairs)
+        converted = convert_checkpoint(checkpoint, name, pairs, dtype)
         save_bundle(converted.model, folder)
     for notice in converted.notices:
         click.echo(f"note: {notice}")
@@ -99,11 +111,12 @@ def convert(checkpoint: str, out_dir: str, name: str | None, options: tuple[str,
 
 
 @cli.command(epilog=_examples("jaxlatent formats"))
-def formats() -> None:
-    """List the checkpoint formats that are read, and their options."""
-    from converters import describe_formats
+@click.option("--markdown", is_flag=True, help="As a page with a table.")
+def formats(markdown: bool) -> None:
+    """List the checkpoint formats that are read, their projects, licences and options."""
+    from converters import describe_formats, formats_page
 
-    click.echo(describe_formats())
+    click.echo(formats_page() if markdown else describe_formats(), nl=not markdown)
 
 
 @cli.command(epilog=_examples("jaxlatent info ffhq"))
@@ -156,6 +169,7 @@ def info(model: str) -> None:
 @_PSI
 @_CUTOFF
 @_NOISE
+@_SETTINGS
 @_OUT
 def generate(
     model: str,
@@ -166,6 +180,7 @@ def generate(
     psi: float | None,
     cutoff: int | None,
     noise: Literal["const", "none", "random"],
+    settings: tuple[str, ...],
     out: str,
 ) -> None:
     """Render images: a labelled PNG, or float32 NHWC unclipped as .npy."""
@@ -179,14 +194,14 @@ def generate(
     if seeds is None:
         seeds = "0-15" if array is None else f"0-{len(array) - 1}"
     numbers = arguments.indices(seeds, "seeds")
+    changes = arguments.pairs(settings)
     with console.image_file(out) as write:
-        from jaxlatent.bundle import load
         from jaxlatent.keys import seed_keys
         from jaxlatent.sheet import grid
         from jaxlatent.spaces import to_codes
         from jaxlatent.sweeps import render
 
-        generator = load(model)
+        generator = _loaded(model, changes)
         needed = space in (None, "z")  # a class is read on the way from z
         labels = arguments.labels(label, len(numbers), generator, needed)
         z = generator.sample_z(seed_keys(numbers), len(numbers))
@@ -199,6 +214,40 @@ def generate(
         )
         word = "seed" if codes is None else "code"
         write(images, lambda: grid(images, [f"{word} {i}" for i in numbers]))
+
+
+@cli.command(
+    short_help="Write a model for programs without this library.",
+    epilog=_examples(
+        "jaxlatent export ffhq ffhq-hlo --to stablehlo",
+        "jaxlatent export ffhq ffhq.safetensors --to safetensors",
+    ),
+)
+@_MODEL
+@click.argument("out")
+@click.option(
+    "--to", type=click.Choice(["stablehlo", "safetensors"]), required=True,
+    help="A folder of programs for any JAX, or one file of parameters.",
+)  # fmt: skip
+@_SETTINGS
+def export(model: str, out: str, to: str, settings: tuple[str, ...]) -> None:
+    """Write MODEL for programs without this library, read it again and compare.
+
+    stablehlo: a folder of programs (map, synthesize) for CPU, CUDA and TPU, and their parameters.
+    safetensors: one file of parameters with the configuration in its metadata.
+    """
+    changes = arguments.pairs(settings)
+    if to == "safetensors":
+        console.checked_suffix(out, ".safetensors")
+    from jaxlatent import exports
+
+    if to == "safetensors":
+        exports.save_safetensors(_loaded(model, changes, any_network=True), out)
+        click.echo(f"{out}: read again, the same parameters")
+        return
+    differences = exports.save_stablehlo(_loaded(model, changes), out)
+    for name, difference in differences.items():
+        click.echo(f"{out}/{name}.stablehlo: read again, differs by {difference:.1e} at most")
 
 
 @cli.group(invoke_without_command=True)
@@ -265,6 +314,7 @@ def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> N
 @_PSI
 @_CUTOFF
 @_NOISE
+@_SETTINGS
 @_OUT
 def sweep(
     model: str,
@@ -280,17 +330,18 @@ def sweep(
     psi: float | None,
     cutoff: int | None,
     noise: Literal["const", "none", "random"],
+    settings: tuple[str, ...],
     out: str,
 ) -> None:
     """Move samples along DIRECTIONS: a labelled PNG, or [n, k, s, h, w, c] as .npy."""
     numbers, amounts = arguments.indices(seeds, "seeds"), arguments.strengths(strengths)
+    changes = arguments.pairs(settings)
     bare = Path(directions).suffix == ".npy"
     if bare and space is None:
         raise UserError(f"{directions} does not tell its space: give --space z, w or w+")
     if space is not None and not bare:
         raise UserError(f"{directions} tells its space; --space is for .npy boundaries")
     with console.image_file(out) as write:
-        from jaxlatent.bundle import load
         from jaxlatent.directions import Directions
         from jaxlatent.keys import seed_keys
         from jaxlatent.sheet import sweep_sheet
@@ -298,7 +349,7 @@ def sweep(
         from jaxlatent.sweeps import sweep as run
 
         found = Directions.load(directions, space or "")
-        generator = load(model)
+        generator = _loaded(model, changes)
         wanted = f"0-{min(5, len(found)) - 1}" if index is None else index
         found = found[arguments.indices(wanted, "index", len(found))]
         labels = arguments.labels(label, len(numbers), generator)
@@ -338,6 +389,18 @@ def demo(out: str, checkpoint: str | None) -> None:
     from jaxlatent.demo import run
 
     run(out, checkpoint, click.echo)
+
+
+def _loaded(model: str, changes: dict[str, str], any_network: bool = False) -> Any:
+    """Returns the model with the settings that were given."""
+    from jaxlatent.bundle import load, load_model
+    from jaxlatent.configs import replaced
+    from jaxlatent.parameters import build, parameters
+
+    network = load_model(model) if any_network else load(model)
+    if not changes:
+        return network
+    return build(replaced(network.config, changes), parameters(network), network.origin)
 
 
 def _summary(model: "Model") -> str:

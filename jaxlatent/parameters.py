@@ -1,5 +1,6 @@
 """Networks from a config and named arrays, and back: the only way weights get in and out."""
 
+import dataclasses
 import hashlib
 import weakref
 from collections.abc import Callable, Mapping
@@ -11,20 +12,40 @@ import numpy as np
 from flax import nnx
 
 from jaxlatent.errors import UserError, listed
+from jaxlatent.generators.biggan import BigGAN, BigGANConfig
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
+from jaxlatent.generators.infogan import InfoGAN, InfoGANConfig
+from jaxlatent.generators.pggan import PGGAN, PGGANConfig
+from jaxlatent.generators.sngan import SNGAN, SNGANConfig
+from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
-from jaxlatent.model import Model, Origin
+from jaxlatent.model import Buffer, Model, Origin
+from jaxlatent.networks.encoder import Encoder, EncoderConfig
+from jaxlatent.networks.lpips import LPIPS, LPIPSConfig
+from jaxlatent.networks.resnet import ResNet, ResNetConfig
+from jaxlatent.networks.trunks import Trunk, TrunkConfig
 
 FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
+    "biggan": (BigGANConfig, BigGAN),
     "dcgan": (DCGANConfig, DCGAN),
+    "pggan": (PGGANConfig, PGGAN),
+    "stylegan1": (StyleGAN1Config, StyleGAN1),
+    "infogan": (InfoGANConfig, InfoGAN),
+    "sngan": (SNGANConfig, SNGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
     "stylegan3": (StyleGAN3Config, StyleGAN3),
+    "encoder": (EncoderConfig, Encoder),
+    "lpips": (LPIPSConfig, LPIPS),
+    "resnet": (ResNetConfig, ResNet),
+    "trunk": (TrunkConfig, Trunk),
 }
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 def _abstract(config: Any) -> Model:
-    modules = [module for kind, module in FAMILIES.values() if isinstance(config, kind)]
+    modules = [module for kind, module in FAMILIES.values() if type(config) is kind]
     if not modules:
         raise UserError(f"no family of networks has a {type(config).__name__}")
     return nnx.eval_shape(lambda: modules[0](config, rngs=nnx.Rngs(0)))
@@ -93,6 +114,64 @@ def parameters(model: Model) -> dict[str, jax.Array]:
     """Returns every parameter of a network by its path."""
     state = nnx.to_flat_state(nnx.split(model)[1])
     return {_name(path): jnp.asarray(variable.get_value()) for path, variable in state}
+
+
+def reconfigured(model: Model, **changes: Any) -> Model:
+    """Returns a network of the same weights with some fields of its config changed.
+
+    Such as the truncation of a BigGAN's statistics, or the level of detail of a PGGAN.
+
+    Raises:
+        UserError: if the config is impossible, or asks for other parameters.
+
+    Example:
+        >>> config = DCGANConfig(8, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
+        >>> sharp = DCGAN(config, rngs=nnx.Rngs(0))
+        >>> reconfigured(sharp, output_activation="sigmoid").config.output_activation
+        'sigmoid'
+    """
+    unknown = [name for name in changes if name not in type(model.config).__dataclass_fields__]
+    if unknown:
+        raise UserError(f"the config has no {listed(unknown)}")
+    config = dataclasses.replace(model.config, **changes)
+    return build(config, parameters(model), model.origin)
+
+
+def cast(model: Model, dtype: Any) -> Model:
+    """Returns a network with its trained parameters in another floating type.
+
+    Statistics, constant noise and averages stay as they are. What a network computes in is the
+    type of its input, not of its parameters.
+
+    Args:
+        model: any network.
+        dtype: "float32", "bfloat16" or "float16".
+
+    Raises:
+        UserError: if the type is none of these, or a parameter is too large for it.
+
+    Example:
+        >>> config = DCGANConfig(8, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
+        >>> cast(DCGAN(config, rngs=nnx.Rngs(0)), "bfloat16").layers[0].kernel[...].dtype
+        dtype(bfloat16)
+    """
+    kind = jnp.dtype(dtype)
+    if kind.name not in DTYPES:
+        raise UserError(f"parameters may be {', '.join(DTYPES)}, not {kind.name}")
+    graph, state = nnx.split(model)
+    flat, large = [], []
+    for path, variable in nnx.to_flat_state(state):
+        value = variable.get_value()
+        if not isinstance(variable, Buffer):
+            value = value.astype(kind)
+            if not jnp.isfinite(value).all():
+                large.append(_name(path))
+        flat.append((path, variable.replace(value)))
+    if large:
+        raise UserError(f"{kind.name} cannot hold numbers as large as those in {listed(large)}")
+    changed = nnx.merge(graph, nnx.from_flat_state(flat))
+    changed.origin = model.origin
+    return changed
 
 
 _digests: dict[int, bytes] = {}  # of arrays that are alive, by id: they cannot change

@@ -12,10 +12,13 @@ import pytest
 from benchmarks.parity import names
 from benchmarks.parity.goldens import LARGER
 from jaxlatent.generators import (
+    BigGANConfig,
     DCGANConfig,
     Filter,
     Generator,
+    InfoGANConfig,
     Resampling,
+    SNGANConfig,
     StyleGAN2Config,
     StyleGAN3Config,
     StyleGAN3Layer,
@@ -73,11 +76,18 @@ def stylegan3_config(
 
 
 def filled(config: Any, seed: int = 0) -> Generator:
-    """Builds a generator with random parameters; variances are positive."""
+    """Builds a generator with random parameters; variances are positive.
+
+    Families that scale no weights get small ones, so that their images are not saturated.
+    """
     random = np.random.RandomState(seed)
     arrays = {}
     for name, shape in parameter_shapes(config).items():
         array = random.standard_normal(shape).astype(np.float32)
+        if isinstance(config, BigGANConfig):
+            array *= np.float32(0.2)
+        elif isinstance(config, SNGANConfig | InfoGANConfig) and name.endswith("kernel"):
+            array /= np.float32(np.sqrt(array[..., 0].size))
         arrays[name] = np.abs(array) + 0.5 if name.endswith("variance") else array
     return build(config, arrays)
 

@@ -1,6 +1,7 @@
 """Writes checkpoint containers byte by byte, so that tests need no torch and can lie."""
 
 import io
+import pickle as python_pickle
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -110,3 +111,48 @@ def torch_legacy(body: bytes, storages: Mapping[str, tuple[int, bytes]]) -> byte
     keys = b"](" + b"".join(text(k) for k in storages) + b"e"
     data = b"".join(struct.pack("<q", count) + raw for count, raw in storages.values())
     return MAGIC + pickle(integer(1001)) + pickle(system) + pickle(body) + pickle(keys) + data
+
+
+class Network:
+    """A network of NVIDIA's TensorFlow code: its state, pickled as an object."""
+
+    def __init__(self, variables: Mapping[str, np.ndarray], **state: object) -> None:
+        self.state = {"build_module_src": CANARY, "variables": list(variables.items()), **state}
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.state
+
+
+class EasyDict(dict):
+    """A dictionary of NVIDIA's code, a class of its own."""
+
+
+CANARY = "raise RuntimeError('text from the file was executed')\n"
+CLASSES = {Network: "dnnlib.tflib.network.Network", EasyDict: "dnnlib.util.EasyDict"}
+
+
+class _Pickler(python_pickle._Pickler):
+    """Writes classes under the names of the original code, which need not be there."""
+
+    names = CLASSES
+
+    def save_global(self, obj: type, name: str | None = None) -> None:
+        if obj not in self.names:
+            return super().save_global(obj, name)
+        module, _, attribute = self.names[obj].rpartition(".")
+        if self.proto < 4:
+            self.write(f"c{module}\n{attribute}\n".encode())
+        else:
+            self.save(module)
+            self.save(attribute)
+            self.write(python_pickle.STACK_GLOBAL)
+        self.memoize(obj)
+        return None
+
+
+def tensorflow(root: object, protocol: int = 4, name: str = CLASSES[Network]) -> bytes:
+    file = io.BytesIO()
+    pickler = _Pickler(file, protocol)
+    pickler.names = {**CLASSES, Network: name}
+    pickler.dump(root)
+    return file.getvalue()

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import STYLEGAN2_CONFIG, filled
-from goldens import OWN
 
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError
 from jaxlatent.bundle import CONFIG_FILE
 from jaxlatent.model import Origin

@@ -9,10 +9,10 @@ import sys
 import forge
 import numpy as np
 import pytest
-from goldens import OWN
 from PIL import Image
 
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent.cli import main
 from jaxlatent.keys import seed_keys
 
@@ -203,7 +203,7 @@ def bad_files(folder):
         "evil": (pickle.dumps({"a": Evil()}), "posix.system"),
         "wrong family": (
             forge.torch_zip(*forge.state_dict({"fc": np.ones(3)})),
-            "no known generator",
+            "no known network",
         ),
         "nan": (forge.torch_zip(*forge.state_dict(nan)), "not finite (NaN or infinity): a.weight"),
     }

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from goldens import OWN
 from PIL import Image
 
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError, demo
 from jaxlatent.cli import main
 from jaxlatent.report import Sheet, write_page

@@ -5,10 +5,10 @@ import runpy
 from pathlib import Path
 
 import pytest
-from goldens import OWN
 from PIL import Image
 
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError, demo
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.parity import dcgan, stylegan
+from benchmarks.parity import biggan, dcgan, infogan, networks, sngan, stylegan
 from benchmarks.parity.compare import Check, Outputs, check_all
 from benchmarks.parity.goldens import Golden, folders, load
 
@@ -15,7 +15,19 @@ FAMILIES: dict[str, Callable[[Golden], Outputs]] = {  # by the beginning of a go
     "sg3repo_stylegan2_": stylegan.outputs,
     "sg3t_": stylegan.outputs,
     "rosinality_": stylegan.outputs,
+    "huangzh13_": stylegan.outputs,
+    "tf_": stylegan.outputs,
+    "genforce_": stylegan.outputs,
+    "interfacegan_": stylegan.outputs,
+    "biggan_": biggan.outputs,
     "dcgan_": dcgan.outputs,
+    "infogan_": infogan.outputs,
+    "mimicry_": sngan.outputs,
+    "resnet50_": networks.resnet,
+    "vgg16_": networks.trunk,
+    "lpips_": networks.lpips,
+    "psp_": networks.encoder,
+    "e4e_": networks.encoder,
 }
 
 

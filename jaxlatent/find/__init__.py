@@ -1,5 +1,6 @@
 """Finders: pure functions from weights, codes or scores to `Directions`, one file a method."""
 
+from jaxlatent.find.infogan import infogan_codes
 from jaxlatent.find.sefa import sefa
 
-__all__ = ["sefa"]
+__all__ = ["infogan_codes", "sefa"]

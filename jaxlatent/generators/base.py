@@ -7,13 +7,15 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
 
 from jaxlatent.errors import UserError
 from jaxlatent.keys import AnyKey, per_sample
 from jaxlatent.model import Model
 
 Noise = Literal["const", "none", "random"] | Sequence[Array]
+Size = Any  # of a batch: a number, or a symbol while a program is exported
 Labels = Int[Array, " n"] | Float[Array, "n classes"]
 
 MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond these is a mistake
@@ -167,7 +169,7 @@ class Generator(Model):
         return list(self.spaces.values())[-1][1]
 
     def sample_z(self, key: AnyKey, n: int) -> Float[Array, "n z"]:
-        """Draws `n` latent vectors from N(0, 1), each from a key of its own.
+        """Draws `n` latent vectors by `draw`, each from a key of its own.
 
         Args:
             key: one key, folded with the sample's index, or one key for each sample.
@@ -175,7 +177,11 @@ class Generator(Model):
         """
         if n < 0:
             raise UserError(f"n must not be negative, got {n}")
-        return jax.vmap(lambda k: jax.random.normal(k, (self.z_dim,)))(per_sample(key, n))
+        return jax.vmap(self.draw)(per_sample(key, n))
+
+    def draw(self, key: Key[Array, ""]) -> Float[Array, " z"]:
+        """Draws one latent vector from the distribution of z, N(0, 1) in most families."""
+        return jax.random.normal(key, (self.z_dim,))
 
     def broadcast(self, w: Float[Array, "n d"]) -> Float[Array, "n L d"]:
         """Gives every layer the same code."""
@@ -206,9 +212,9 @@ class Generator(Model):
         hint = "; generator.broadcast(w) makes a row for each layer from w"
         _check_rows("codes", codes, (self.num_layers, self.code_dim), hint)
 
-    def check_z(self, z: Array) -> None:
-        """Raises `UserError` unless `z` has rows of the right width."""
-        _check_rows("z", z, (self.z_dim,))
+    def check_z(self, z: Array, name: str = "z") -> None:
+        """Raises `UserError` unless `z`, called `name`, has rows of the right width."""
+        _check_rows(name, z, (self.z_dim,))
 
     def select_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         """Returns `layers` checked, or all layers if it is `None`."""
@@ -234,7 +240,7 @@ def check_noise(noise: Noise) -> None:
         raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
 
 
-def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n classes"]:
+def class_weights(label: Labels | None, n: Size, classes: int) -> Float[Array, "n classes"]:
     """Returns labels as weights over the classes: integers become one-hot rows.
 
     Args:
@@ -264,8 +270,8 @@ def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n
         return label
     if not jnp.issubdtype(label.dtype, jnp.integer):
         raise UserError(f"labels of shape [{n}] must be integers, got {label.dtype}")
-    if isinstance(label, jax.core.Tracer) or not n:
-        return jax.nn.one_hot(label, classes)
-    if not 0 <= label.min() <= label.max() < classes:
-        raise UserError(f"labels must be in 0 to {classes - 1}, got {label.tolist()}")
+    if not isinstance(label, jax.core.Tracer) and n:
+        values = np.asarray(label)  # not in JAX, which would trace the comparison
+        if not 0 <= values.min() <= values.max() < classes:
+            raise UserError(f"labels must be in 0 to {classes - 1}, got {values.tolist()}")
     return jax.nn.one_hot(label, classes)

@@ -7,7 +7,6 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
@@ -21,8 +20,8 @@ from jaxlatent.generators.base import (
     check_noise,
 )
 from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
+from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
-from jaxlatent.model import Buffer
 
 
 @dataclass(frozen=True)
@@ -97,25 +96,6 @@ class DCGANConfig:
         return sizes
 
 
-class BatchNorm(nnx.Module):
-    """Batch normalisation with stored statistics."""
-
-    def __init__(self, channels: int, epsilon: float) -> None:
-        self.scale = nnx.Param(jnp.ones(channels))
-        self.bias = nnx.Param(jnp.zeros(channels))
-        self.mean = Buffer(jnp.zeros(channels))
-        self.variance = Buffer(jnp.ones(channels))
-        self.epsilon = epsilon
-
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Normalises with the stored statistics."""
-        scale = self.scale[...] * lax.rsqrt(self.variance[...] + self.epsilon)
-        scale, bias, mean = (
-            v.astype(x.dtype)[None, None, None] for v in (scale, self.bias[...], self.mean[...])
-        )
-        return (x - mean) * scale + bias
-
-
 class Layer(nnx.Module):
     """Transposed convolution, then batch normalisation if there is one."""
 
@@ -132,6 +112,11 @@ class Layer(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the layer, without the activation."""
+        x = self.convolve(x)
+        return x if self.norm is None else self.norm(x)
+
+    def convolve(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the transposed convolution alone."""
         kernel = self.kernel[...].astype(x.dtype)
         if x.shape[1:3] == (1, 1) and not self.padding and not self.output_padding:
             # the kernel is stored flipped, for correlation; a single pixel spreads it unflipped
@@ -141,7 +126,7 @@ class Layer(nnx.Module):
             x = conv(x, kernel, (low, low + self.output_padding), dilation=self.stride)
         if self.bias is not None:
             x = x + self.bias[...].astype(x.dtype)[None, None, None]
-        return x if self.norm is None else self.norm(x)
+        return x
 
 
 class DCGAN(Generator):

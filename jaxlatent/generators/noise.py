@@ -6,14 +6,14 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
-from jaxlatent.generators.base import Noise, check_noise
+from jaxlatent.generators.base import Noise, Size, check_noise
 from jaxlatent.keys import AnyKey, per_sample
 
 
 def noise_maps(
     noise: Noise,
     key: AnyKey | None,
-    n: int,
+    n: Size,
     sides: Sequence[int],
     stored: Sequence[Float[Array, "_ _"] | None],
 ) -> list[Float[Array, "_ _ _"] | None]:

@@ -23,6 +23,7 @@ from jaxlatent.generators.base import (
 )
 from jaxlatent.generators.layers import (
     ACTIVATIONS,
+    at_least_float32,
     bias_act,
     conv,
     dense,
@@ -47,6 +48,8 @@ class StyleGAN2Config:
         img_channels: channels of an image.
         mapping_widths: outputs of the mapping network's layers, the last being `w_dim`.
         embed_dim: size of the label embedding.
+        label_norm: "separate" normalises z and the label's embedding each by itself (ADA);
+            "joint" both together, the embedding being a plain matrix (StyleGAN2 of 2019).
         mapping_lr_multiplier: factor of the mapping network's stored weights.
         mapping_activation: of the mapping network.
         activation: of the synthesis network.
@@ -65,6 +68,7 @@ class StyleGAN2Config:
     img_channels: int = 3
     mapping_widths: tuple[int, ...] = (512,) * 8
     embed_dim: int = 0
+    label_norm: str = "separate"
     mapping_lr_multiplier: float = 0.01
     mapping_activation: str = "lrelu"
     activation: str = "lrelu"
@@ -78,6 +82,8 @@ class StyleGAN2Config:
     def __post_init__(self) -> None:
         if self.architecture not in ("skip", "resnet", "orig"):
             raise UserError(f"architecture must be skip, resnet or orig, got {self.architecture!r}")
+        if self.label_norm not in ("separate", "joint"):
+            raise UserError(f"label_norm must be separate or joint, got {self.label_norm!r}")
         for name in (self.activation, self.mapping_activation):
             if name not in ACTIVATIONS:
                 raise UserError(f"activation must be one of {sorted(ACTIVATIONS)}, got {name!r}")
@@ -135,11 +141,22 @@ class Dense(nnx.Module):
 
     def matrix(self) -> Float[Array, "i o"]:
         """The weights as they act on the input."""
-        return self.weight[...] * (self.lr / math.sqrt(self.weight.shape[0]))
+        return at_least_float32(self.weight[...]) * (self.lr / math.sqrt(self.weight.shape[0]))
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
         """Applies the layer."""
-        return dense(x, self.matrix(), self.bias[...] * self.lr)
+        return dense(x, self.matrix(), at_least_float32(self.bias[...]) * self.lr)
+
+
+class Embedding(nnx.Module):
+    """One vector for each class, weighted by the label."""
+
+    def __init__(self, classes: int, size: int, *, rngs: nnx.Rngs) -> None:
+        self.weight = _normal(rngs, (classes, size))
+
+    def __call__(self, label: Float[Array, "n classes"]) -> Float[Array, "n e"]:
+        """Returns the sum of the vectors, weighted."""
+        return dense(label, self.weight[...])
 
 
 class MappingNetwork(nnx.Module):
@@ -147,7 +164,8 @@ class MappingNetwork(nnx.Module):
 
     def __init__(self, config: StyleGAN2Config, *, rngs: nnx.Rngs) -> None:
         self.config = config
-        self.embed = Dense(config.c_dim, config.embed_dim, rngs=rngs) if config.c_dim else None
+        embed = Embedding if config.label_norm == "joint" else Dense
+        self.embed = embed(config.c_dim, config.embed_dim, rngs=rngs) if config.c_dim else None
         widths = (config.z_dim + config.embed_dim, *config.mapping_widths)
         self.layers = nnx.List(
             [Dense(i, o, rngs=rngs, lr=config.mapping_lr_multiplier) for i, o in pairwise(widths)]
@@ -155,14 +173,16 @@ class MappingNetwork(nnx.Module):
         self.w_avg = Buffer(jnp.zeros(config.w_dim)) if config.has_w_avg else None
 
     def __call__(self, z: Float[Array, "n z"], label: Labels | None) -> Float[Array, "n w"]:
-        """Maps z, normalised, and the label's embedding, normalised by itself, to w."""
-        parts = [second_moment_norm(z)] if self.config.z_dim else []
+        """Maps z and the label's embedding, normalised, to w."""
+        parts = [z] if self.config.z_dim else []
         if self.embed is not None:
             weights = class_weights(label, z.shape[0], self.config.c_dim).astype(z.dtype)
-            parts.append(second_moment_norm(self.embed(weights)))
+            parts.append(self.embed(weights))
         elif label is not None:
             raise UserError("this generator is not conditional; give no label")
-        x = jnp.concatenate(parts, axis=1)
+        if self.config.label_norm == "joint":
+            parts = [jnp.concatenate(parts, axis=1)]
+        x = jnp.concatenate([second_moment_norm(part) for part in parts], axis=1)
         for layer in self.layers:
             x = bias_act(layer(x), None, self.config.mapping_activation)
         return x

@@ -146,7 +146,7 @@ def test_activations_are_options(tmp_path):
 
 def test_a_discriminator_is_named(tmp_path):
     state = {f"conv{i}.weight": normal(i + 4, i + 3, 4, 4) for i in range(3)}
-    with pytest.raises(ConversionError, match="no known generator"):
+    with pytest.raises(ConversionError, match="no known network"):
         convert(write(tmp_path, state))
     with pytest.raises(ConversionError, match="this is a discriminator"):
         convert(write(tmp_path, state), format="torch-dcgan")

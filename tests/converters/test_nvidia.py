@@ -154,7 +154,9 @@ def test_odd_stylegan3_modules_are_explained(name, attributes, message):
         recipe(layer(name, **attributes))
 
 
-@pytest.mark.parametrize(("forced", "name"), zip(reversed(PICKLES), PICKLES.values(), strict=True))
+@pytest.mark.parametrize(
+    ("forced", "name"), [*zip(reversed(PICKLES), PICKLES.values(), strict=True)]
+)
 def test_a_forced_format_says_what_is_missing(forced, name):
     missing = r"do not fit this format: missing .*synthesis"
     with pytest.raises(ConversionError, match=missing):

@@ -1,0 +1,45 @@
+"""What the goldens of InfoGANs hold, computed by our generators."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.parity.compare import Gradient, Outputs, kink, weights
+from benchmarks.parity.goldens import Golden, nchw, nhwc
+from jaxlatent.generators import InfoGAN
+
+
+@jax.jit
+def _outputs(generator: InfoGAN, codes: Any) -> dict[str, Any]:
+    """Returns the image as the original has it, and what each convolution gives."""
+    image = generator.synthesize(codes)
+    if generator.config.output_activation == "sigmoid":
+        image = (image + 1) / 2
+    found = {"image": image}
+    inputs = generator.prepare(codes)
+    state = generator.start(inputs)
+    for index, layer in enumerate(generator.layers):
+        found[f"act_tconv{index + 1}"] = layer.convolve(state.features)
+        state = generator.block(index, state, inputs)
+    return found
+
+
+def outputs(golden: Golden) -> Outputs:
+    """Computes every array of an InfoGAN golden."""
+    generator: Any = golden.convert()
+    codes = jnp.asarray(golden.arrays["z"])[:, :, 0, 0][:, None]
+    multiplier = nhwc(weights(golden))
+
+    def loss(codes: Any) -> Any:
+        return jnp.sum(_outputs(generator, codes)["image"] * multiplier)
+
+    found: dict[str, Any] = {
+        name: nchw(value)
+        for name, value in _outputs(generator, codes).items()
+        if name in golden.arrays
+    }
+    found["grad_z"] = Gradient(
+        loss, codes, layout=lambda g: g[:, 0, :, None, None], kink=kink(golden, "z")
+    )
+    return Outputs(found, frozenset({"z"}))
