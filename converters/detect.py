@@ -21,9 +21,11 @@ from converters import (
     stylegan1_tensorflow,
     stylegan2_genforce,
     stylegan2_nvidia,
+    stylegan2_nvidia_tensors,
     stylegan2_rosinality,
     stylegan2_tensorflow,
     stylegan3_nvidia,
+    stylegan3_nvidia_tensors,
 )
 from converters.errors import ConversionError
 from converters.formats import Format, summary
@@ -33,6 +35,8 @@ FORMATS: dict[str, Format] = {
     for known in (
         stylegan2_nvidia.FORMAT,
         stylegan3_nvidia.FORMAT,
+        stylegan2_nvidia_tensors.FORMAT,
+        stylegan3_nvidia_tensors.FORMAT,
         stylegan2_tensorflow.FORMAT,
         stylegan1_tensorflow.FORMAT,
         pggan_tensorflow.FORMAT,

@@ -7,6 +7,7 @@ from converters.errors import ConversionError
 from converters.formats import MAX_LAYERS, Arrays, bounded, extent, summary
 from converters.rules import Rule, transpose
 
+CONTAINERS = ("G_ema", "g_ema", "G", "state_dict", "model")  # of state dicts, best first
 UNAVERAGED = (
     "the file has no G_ema; G is read, whose weights are not averaged over the training and give "
     "worse images"

@@ -18,6 +18,7 @@ module = importlib.import_module("converters.convert")  # the function has its n
 GOLDENS = Path(__file__).parents[1] / "goldens"
 FILES = {
     "ada_res32_resnet": "checkpoint.pkl",
+    "sg3t_res32_cond": "checkpoint.pkl",
     "rosinality_res32": "checkpoint.pt",
     "tf_stylegan2_res32": "checkpoint.pkl",
     "tf_pggan_res32": "checkpoint.pkl",

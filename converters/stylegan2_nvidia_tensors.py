@@ -1,0 +1,81 @@
+"""State dicts of NVIDIA's StyleGAN2: the tensors of a generator without its pickled modules."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from converters.formats import (
+    Arrays,
+    Format,
+    Option,
+    Recipe,
+    find_arrays,
+    fits,
+    mapping_lr_multiplier,
+    positive,
+    required,
+)
+from converters.nvidia import CONTAINERS, mapping_sizes
+from converters.stylegan2_nvidia import config_of, filters, rules_of
+
+CLAMP = 256.0  # of all that was trained with 16-bit layers, as NVIDIA's own were
+
+_MARKS = ("mapping.fc0.weight", "synthesis.b4.const", "synthesis.b4.conv1.affine.weight")
+
+
+def clamp(text: str) -> float | None:
+    """Parses a bound of activations: a number above 0, or "none".
+
+    Example:
+        >>> clamp("256"), clamp("none")
+        (256.0, None)
+    """
+    return None if text.strip().lower() == "none" else positive(text)
+
+
+OPTIONS = {
+    "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
+    "conv_clamp": Option(clamp, f"bound of the activations or none, {CLAMP:g} if not given"),
+}
+
+
+def guessed(arrays: Arrays, options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Returns what tensors do not say, as keywords of a config, and notices of the guesses."""
+    known, notices = {"mapping_activation": "lrelu", "conv_clamp": CLAMP, **options}, []
+    if "mapping_lr_multiplier" not in options:
+        known["mapping_lr_multiplier"], notice = mapping_lr_multiplier(
+            required(arrays, "mapping.fc0.weight")
+        )
+        notices.append(notice)
+    if "conv_clamp" not in options:
+        notices.append(
+            f"conv_clamp is not in the file; {CLAMP:g} is taken, as in NVIDIA's own networks; "
+            "conv_clamp=none is for a network trained in 32 bits throughout"
+        )
+    return known, tuple(notices)
+
+
+def _architecture(arrays: Arrays) -> str:
+    if "synthesis.b8.skip.weight" in arrays:
+        return "resnet"
+    return "skip" if "synthesis.b4.torgb.weight" in arrays else "orig"
+
+
+def _find(tree: Any) -> Arrays:
+    return find_arrays(tree, CONTAINERS, _MARKS)
+
+
+def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
+    arrays = _find(tree)
+    known, notices = guessed(arrays, options)
+    config = config_of(arrays, architecture=_architecture(arrays), **mapping_sizes(arrays), **known)
+    return Recipe(config, rules_of(config), arrays, filters(arrays), notices)
+
+
+FORMAT = Format(
+    name="nvidia-stylegan2-tensors",
+    title="state dicts of StyleGAN2 in NVlabs/stylegan2-ada-pytorch and stylegan3",
+    license="NVIDIA Source Code License (non-commercial) for NVIDIA's own weights",
+    matches=lambda tree: fits(lambda: _find(tree)),
+    recipe=_recipe,
+    options=OPTIONS,
+)
