@@ -41,6 +41,7 @@ _EVENTS = (
     *("os.spawn", "os.putenv", "os.remove", "os.rename", "subprocess.Popen", "pickle.find_class"),
     *("ctypes.", "socket.", "code.__new__", "marshal.", "shutil.", "urllib."),
 )
+_LEFT_OUT = ("b16", "b32", *(f"fc{i}" for i in range(2, 8)))  # layers of the StyleGAN2
 _WIDTHS = {"main.0": (6, 5), "main.3": (5, 4), "main.6": (4, 3)}
 
 
@@ -55,13 +56,17 @@ def _dcgan() -> dict[str, np.ndarray]:
 
 
 def _stylegan2() -> dict[str, Any]:
-    """Returns the first two blocks of a golden's pickled modules."""
+    """Returns the first layers of a golden's pickled modules, without their empty lists."""
+
+    def kept(module: dict[str, Any]) -> dict[str, Any]:
+        children = {
+            name: kept(child) for name, child in module["_modules"].items() if name not in _LEFT_OUT
+        }
+        plain = {k: v for k, v in module.items() if not isinstance(v, (dict, list)) or v}
+        return plain | {"_modules": children}
+
     path = OWN / "ada_res32_fir_asym" / "checkpoint.pkl"
-    network = dict(read_checkpoint(path).tree["G_ema"])
-    modules = {**network["_modules"]}
-    synthesis = {**modules["synthesis"]}
-    synthesis["_modules"] = {name: synthesis["_modules"][name] for name in ("b4", "b8")}
-    return {"G_ema": {**network, "_modules": modules | {"synthesis": synthesis}}}
+    return {"G_ema": kept(read_checkpoint(path).tree["G_ema"])}
 
 
 def _resealed() -> Iterator[Any]:
@@ -87,7 +92,7 @@ class Seed:
 SEEDS: dict[str, Callable[[], Seed]] = {
     "torch zip": lambda: Seed(forge.torch_zip(*forge.state_dict(_dcgan()))),
     "  its pickle": lambda: Seed(*_resealed()),
-    "torch legacy": lambda: Seed((OWN / "mimicry_sagan32" / "netG_100000_steps.pth").read_bytes()),
+    "torch legacy": lambda: Seed(forge.torch_legacy(*forge.state_dict(_dcgan()))),
     "NVIDIA pickle": lambda: Seed(forge.pickle(forge.persistent(_stylegan2()))),
     "plain pickle": lambda: Seed(pickle.dumps(_dcgan(), 4)),
     "safetensors": lambda: Seed(safetensors(_dcgan())),
