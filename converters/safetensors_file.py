@@ -25,8 +25,6 @@ _DTYPES: dict[str, Any] = {
     "BOOL": np.bool_,
     "U8": np.uint8,
     "I8": np.int8,
-    "F8_E4M3": ml_dtypes.float8_e4m3fn,
-    "F8_E5M2": ml_dtypes.float8_e5m2,
     "U16": np.uint16,
     "I16": np.int16,
     "F16": np.float16,
