@@ -44,9 +44,9 @@ class Generator(Model):
     """
 
     @property
-    @abstractmethod
     def z_dim(self) -> int:
         """Size of a latent vector z."""
+        return self.config.z_dim
 
     @property
     @abstractmethod

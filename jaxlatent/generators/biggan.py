@@ -213,11 +213,6 @@ class BigGAN(Generator):
         self.to_image = Conv(3, config.channels[-1], config.image_channels, rngs=rngs)
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
     def num_layers(self) -> int:
         """The first layer and the blocks, or the first layer alone if only it reads z."""
         return self.config.num_layers

@@ -13,12 +13,12 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Generator,
     Labels,
     Noise,
     State,
     check_noise,
 )
+from jaxlatent.generators.kinds import PlainGenerator
 from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
 from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
@@ -129,7 +129,7 @@ class Layer(nnx.Module):
         return x
 
 
-class DCGAN(Generator):
+class DCGAN(PlainGenerator):
     """A plain stack of transposed convolutions; its one code is z itself.
 
     Example:
@@ -148,37 +148,10 @@ class DCGAN(Generator):
         self.layers = nnx.List([Layer(config, i, rngs=rngs) for i in range(len(config.channels))])
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
-    def num_layers(self) -> int:
-        """Always 1: the first layer reads the code."""
-        return 1
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
         size = self.config.sizes()[-1]
         return size, size, self.config.channels[-1]
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Only z, with one layer."""
-        return {"z": (1, self.z_dim)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """Zero, the mean of z."""
-        return jnp.zeros((1, self.z_dim))
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Returns `z`: there is no mapping network and there are no classes."""
-        self.check_z(z)
-        if label is not None:
-            raise UserError("this generator is not conditional; give no label")
-        return z
 
     @property
     def num_blocks(self) -> int:

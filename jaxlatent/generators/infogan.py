@@ -5,11 +5,10 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
-from jaxlatent.keys import AnyKey, per_sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,28 +74,14 @@ class InfoGAN(DCGAN):
                 mean = mean.at[part].set(1 / (part.stop - part.start))
         return mean[None]
 
-    def sample_z(self, key: AnyKey, n: int) -> Float[Array, "n z"]:
-        """Draws noise from N(0, 1), categories (one-hot) and continuous codes in [-1, 1] evenly.
-
-        Args:
-            key: one key, folded with the sample's index, or one key for each sample.
-            n: number of samples; the first ones do not depend on it.
-        """
-        if n < 0:
-            raise UserError(f"n must not be negative, got {n}")
+    def draw(self, key: Key[Array, ""]) -> Float[Array, " z"]:
+        """Draws noise from N(0, 1), categories (one-hot) and continuous codes in [-1, 1] evenly."""
         sizes = self.config.categorical
-        count = len(sizes) + self.config.num_continuous
-
-        def draw(key: Array) -> tuple[Array, Array]:
-            noise, codes = jax.random.split(key)
-            return (
-                jax.random.normal(noise, (self.config.num_noise,)),
-                jax.random.uniform(codes, (count,)),
-            )
-
-        noise, codes = jax.vmap(draw)(per_sample(key, n))
+        noise_key, codes_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (self.config.num_noise,))
+        codes = jax.random.uniform(codes_key, (len(sizes) + self.config.num_continuous,))
         categories = [
-            jax.nn.one_hot(jnp.minimum((codes[:, i] * size).astype(int), size - 1), size)
+            jax.nn.one_hot(jnp.minimum((codes[i] * size).astype(int), size - 1), size)
             for i, size in enumerate(sizes)
         ]
-        return jnp.concatenate([noise, *categories, 2 * codes[:, len(sizes) :] - 1], axis=1)
+        return jnp.concatenate([noise, *categories, 2 * codes[len(sizes) :] - 1])

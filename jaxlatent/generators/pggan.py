@@ -10,13 +10,12 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
-    Generator,
     Labels,
     Noise,
     State,
     check_noise,
-    class_weights,
 )
+from jaxlatent.generators.kinds import PlainGenerator
 from jaxlatent.generators.layers import repeat_pixels, second_moment_norm
 from jaxlatent.generators.progressive import OUTPUTS, ScaledConv, activate, check_progressive, grow
 from jaxlatent.keys import AnyKey
@@ -83,7 +82,7 @@ class Block(nnx.Module):
         return second_moment_norm(activate(self.conv1(x)))
 
 
-class PGGAN(Generator):
+class PGGAN(PlainGenerator):
     """A stack of convolutions with pixel norm; its one code is z itself.
 
     Images are not bounded unless the config says so; the training data's range is [-1, 1].
@@ -101,16 +100,6 @@ class PGGAN(Generator):
         self.blocks = nnx.List([Block(config, i, rngs=rngs) for i in range(len(config.channels))])
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
-    def num_layers(self) -> int:
-        """Always 1: the first layer reads the code."""
-        return 1
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
         return self.config.resolution, self.config.resolution, self.config.img_channels
@@ -119,26 +108,6 @@ class PGGAN(Generator):
     def num_classes(self) -> int:
         """Number of classes; 0 if the generator is not conditional."""
         return self.config.c_dim
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Only z, with one layer."""
-        return {"z": (1, self.z_dim)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """Zero, the mean of z."""
-        return jnp.zeros((1, self.z_dim))
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Returns `z`: there is no mapping network; the label is read by `synthesize`."""
-        self.check_z(z)
-        self._label(label)
-        return z
-
-    def _label(self, label: Labels | None) -> None:
-        if label is not None and not self.config.c_dim:
-            raise UserError("this generator is not conditional; give no label")
 
     @property
     def num_blocks(self) -> int:
@@ -155,11 +124,10 @@ class PGGAN(Generator):
         """Returns the normalised input of the first layer: z, and the label's weights behind it."""
         self.check_codes(codes)
         check_noise(noise)
-        x = self.map(codes[:, 0], label)
+        x, weights = codes[:, 0], self.class_weights(label, codes[:, 0])
         if self.config.normalize_z:
             x = second_moment_norm(x)
-        if self.config.c_dim:
-            weights = class_weights(label, x.shape[0], self.config.c_dim).astype(x.dtype)
+        if weights is not None:
             x = jnp.concatenate([x, weights], axis=1)
         return second_moment_norm(x)
 

@@ -15,13 +15,12 @@ from jaxlatent.generators.attention import SelfAttention
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Generator,
     Labels,
     Noise,
     State,
     check_noise,
-    class_weights,
 )
+from jaxlatent.generators.kinds import PlainGenerator
 from jaxlatent.generators.layers import ACTIVATIONS, conv, dense, upsample_bilinear
 from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
@@ -156,7 +155,7 @@ def _normalise(norm: Callable[..., Array], x: Array, weights: Array | None) -> A
     return norm(x) if weights is None else norm(x, weights)
 
 
-class SNGAN(Generator):
+class SNGAN(PlainGenerator):
     """The residual generator of SNGAN, SSGAN, InfoMax-GAN, cGAN-PD and SAGAN; its code is z.
 
     A conditional one reads the label in `synthesize`, in the gains and biases of its batch norms;
@@ -182,16 +181,6 @@ class SNGAN(Generator):
         self.conv = Conv(config.channels[-1], config.img_channels, 3, rngs=rngs)
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
-    def num_layers(self) -> int:
-        """Always 1: the first layer reads the code."""
-        return 1
-
-    @property
     def num_classes(self) -> int:
         """Number of classes; 0 if the generator is not conditional."""
         return self.config.num_classes
@@ -200,30 +189,6 @@ class SNGAN(Generator):
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
         return self.config.image_size, self.config.image_size, self.config.img_channels
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Only z, with one layer."""
-        return {"z": (1, self.z_dim)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """Zero, the mean of z."""
-        return jnp.zeros((1, self.z_dim))
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Returns `z`: there is no mapping network, and a label is read in synthesis only."""
-        self.check_z(z)
-        if label is not None:
-            self._weights(label, z)
-        return z
-
-    def _weights(self, label: Labels | None, z: Float[Array, "n z"]) -> Array | None:
-        if self.num_classes:
-            return class_weights(label, z.shape[0], self.num_classes).astype(z.dtype)
-        if label is not None:
-            raise UserError("this generator is not conditional; give no label")
-        return None
 
     @property
     def num_blocks(self) -> int:
@@ -240,7 +205,7 @@ class SNGAN(Generator):
         """Returns latent vectors and weights of the classes; no noise is added."""
         self.check_codes(codes)
         check_noise(noise)
-        return Inputs(codes[:, 0], self._weights(label, codes[:, 0]))
+        return Inputs(codes[:, 0], self.class_weights(label, codes[:, 0]))
 
     def start(self, inputs: Inputs) -> State:
         """Applies the first layer."""

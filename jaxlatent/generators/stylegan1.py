@@ -13,12 +13,12 @@ from jaxtyping import Array, Float
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
-    Generator,
     Labels,
     Noise,
     State,
     class_weights,
 )
+from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import (
     conv,
     dense,
@@ -210,7 +210,7 @@ class Inputs(NamedTuple):
     noises: list[Array | None]
 
 
-class StyleGAN1(Generator):
+class StyleGAN1(StyleBasedGenerator):
     """StyleGAN's generator: mapping network, a code for each layer, synthesis in blocks.
 
     Images are not bounded unless the config says so; the training data's range is [-1, 1].
@@ -232,11 +232,6 @@ class StyleGAN1(Generator):
         self.blocks = nnx.List([Block(config, i, rngs=rngs) for i in range(len(config.channels))])
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
     def num_layers(self) -> int:
         """Number of codes: two for each resolution."""
         return self.config.num_layers
@@ -245,29 +240,6 @@ class StyleGAN1(Generator):
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
         return self.config.resolution, self.config.resolution, self.config.img_channels
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; 0 if the generator is not conditional."""
-        return self.config.c_dim
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Z, W (one code) and W+ (one for each layer)."""
-        width = self.config.w_dim
-        return {"z": (1, self.z_dim), "w": (1, width), "w+": (self.num_layers, width)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """The mean of w over the training's samples."""
-        if self.mapping.w_avg is None:
-            raise UserError("this generator has no mean w, so its codes cannot be truncated")
-        return self.mapping.w_avg[...].reshape(-1, self.config.w_dim)
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Maps z (and a class) to w; to every layer's w in one row if each has its own."""
-        self.check_z(z)
-        return self.mapping(z, label)
 
     def broadcast(self, w: Float[Array, "n _"]) -> Float[Array, "n L d"]:
         """Gives every layer the same code, or, of a row with every layer's, each its own."""

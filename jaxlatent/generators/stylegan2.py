@@ -15,12 +15,12 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Generator,
     Labels,
     Noise,
     State,
     class_weights,
 )
+from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import (
     ACTIVATIONS,
     at_least_float32,
@@ -288,7 +288,7 @@ class Inputs(NamedTuple):
     noises: list[Array | None]
 
 
-class StyleGAN2(Generator):
+class StyleGAN2(StyleBasedGenerator):
     """StyleGAN2's generator: mapping network, a code for each layer, synthesis in blocks.
 
     Images are not bounded; the training data's range is [-1, 1].
@@ -310,11 +310,6 @@ class StyleGAN2(Generator):
         self.blocks = nnx.List([Block(config, i, rngs=rngs) for i in range(len(config.channels))])
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
     def num_layers(self) -> int:
         """Number of codes: one for each convolution and one for the last image layer."""
         return self.config.num_convs + 1
@@ -323,29 +318,6 @@ class StyleGAN2(Generator):
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
         return self.config.resolution, self.config.resolution, self.config.img_channels
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; 0 if the generator is not conditional."""
-        return self.config.c_dim
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Z, W (one code) and W+ (one for each layer)."""
-        width = self.config.w_dim
-        return {"z": (1, self.z_dim), "w": (1, width), "w+": (self.num_layers, width)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """The mean of w over the training's samples."""
-        if self.mapping.w_avg is None:
-            raise UserError("this generator has no mean w, so its codes cannot be truncated")
-        return self.mapping.w_avg[...][None]
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Maps z (and a class) to w."""
-        self.check_z(z)
-        return self.mapping(z, label)
 
     def styles(self, codes: Float[Array, "n L d"]) -> tuple[dict[str, Array], ...]:
         """Returns for each block the styles that its layers compute from the codes."""

@@ -17,12 +17,12 @@ from jaxlatent.generators.alias_free import Resampling, filtered_act
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Generator,
     Labels,
     Noise,
     State,
     check_noise,
 )
+from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import PRECISION, modulated_conv
 from jaxlatent.generators.stylegan2 import Dense, MappingNetwork, StyleGAN2Config
 from jaxlatent.keys import AnyKey
@@ -250,7 +250,7 @@ class Inputs(NamedTuple):
     transform: Array
 
 
-class StyleGAN3(Generator):
+class StyleGAN3(StyleBasedGenerator):
     """StyleGAN3's generator: mapping network, Fourier features, layers that do not alias.
 
     Images are not bounded; the training data's range is [-1, 1]. A block is a layer. `synthesize`
@@ -286,11 +286,6 @@ class StyleGAN3(Generator):
         )
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
     def num_layers(self) -> int:
         """Number of codes: one for the Fourier features and one for each layer."""
         return len(self.config.layers) + 1
@@ -300,29 +295,6 @@ class StyleGAN3(Generator):
         """Height, width and channels of an image."""
         side = self.config.sides[-1]
         return side, side, self.config.layers[-1].channels
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; 0 if the generator is not conditional."""
-        return self.config.c_dim
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Z, W (one code) and W+ (one for the Fourier features and one for each layer)."""
-        width = self.config.w_dim
-        return {"z": (1, self.z_dim), "w": (1, width), "w+": (self.num_layers, width)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """The mean of w over the training's samples."""
-        if self.mapping.w_avg is None:
-            raise UserError("this generator has no mean w, so its codes cannot be truncated")
-        return self.mapping.w_avg[...][None]
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Maps z (and a class) to w."""
-        self.check_z(z)
-        return self.mapping(z, label)
 
     def styles(self, codes: Float[Array, "n L d"]) -> tuple[Array, ...]:
         """Returns the styles that the Fourier features and each layer compute from the codes."""
