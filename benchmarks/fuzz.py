@@ -94,6 +94,7 @@ SEEDS: dict[str, Callable[[], Seed]] = {
     "  its pickle": lambda: Seed(*_resealed()),
     "torch legacy": lambda: Seed(forge.torch_legacy(*forge.state_dict(_dcgan()))),
     "NVIDIA pickle": lambda: Seed(forge.pickle(forge.persistent(_stylegan2()))),
+    "TensorFlow pickle": lambda: Seed((OWN / "tf_pggan_res32" / "checkpoint.pkl").read_bytes()),
     "plain pickle": lambda: Seed(pickle.dumps(_dcgan(), 4)),
     "safetensors": lambda: Seed(safetensors(_dcgan())),
 }
@@ -239,13 +240,13 @@ def _try(tally: Tally, path: Path, data: bytes, what: str) -> None:
 def main(mutations: int, seed: int, kinds: tuple[str, ...]) -> None:
     """Damage small files of all KINDS, or of those named, and read them."""
     header = ("kind", "mutations", "read", "corrupt", "refused", "other", "executed", "peak MiB")
-    click.echo("{:<14} {:>9} {:>6} {:>8} {:>8} {:>6} {:>9} {:>9}".format(*header))
+    click.echo("{:<18} {:>9} {:>6} {:>8} {:>8} {:>6} {:>9} {:>9}".format(*header))
     violations = []
     for kind in kinds or SEEDS:
         tally = fuzz(kind, mutations, seed)
         violations += [f"{kind}: {text}" for text in tally.violations]
         click.echo(
-            f"{kind:<14} {mutations:>9} {tally.read:>6} {tally.corrupt:>8} {tally.refused:>8} "
+            f"{kind:<18} {mutations:>9} {tally.read:>6} {tally.corrupt:>8} {tally.refused:>8} "
             f"{len(tally.other):>6} {len(tally.events):>9} {tally.peak / 2**20:>9.2f}"
         )
     for violation in violations[:20]:
