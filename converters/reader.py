@@ -1,9 +1,8 @@
 """Opens checkpoint files: the only code of the project that touches untrusted bytes.
 
-Three containers are read, without torch and without executing anything from the file: torch's
-zip archive, torch's older stream of pickles ("legacy"), and bare pickles such as those of
-NVIDIA's networks. All of them become plain nested dicts and lists of numbers, text and read-only
-NumPy arrays.
+Four containers are read, without torch and without executing anything from the file: torch's
+zip archive, torch's older stream of pickles ("legacy"), bare pickles such as NVIDIA's, and
+safetensors. All of them become plain nested dicts and lists of numbers, text and read-only arrays.
 """
 
 import hashlib
@@ -26,6 +25,7 @@ from converters.errors import (
     UnsafeCheckpointError,
     described,
 )
+from converters.safetensors_file import is_safetensors, read_safetensors
 from converters.unpickle import Budget, Constructor, PickleMachine
 
 _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
@@ -46,7 +46,7 @@ class Checkpoint:
 
     Attributes:
         path: where it was read from.
-        container: "torch zip", "torch legacy" or "pickle".
+        container: "torch zip", "torch legacy", "safetensors" or "pickle".
         tree: nested dicts and lists; leaves are arrays, numbers, text, bytes or `None`.
         sha256: of the whole file, in hexadecimal.
     """
@@ -61,7 +61,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Reads a checkpoint file into plain data; nothing in it is ever executed.
 
     Args:
-        path: a file written by `torch.save`, or an NVIDIA network pickle.
+        path: a file written by `torch.save`, an NVIDIA network pickle, or safetensors.
 
     Returns:
         The contents. Arrays are read-only and share the file's memory, strides as stored.
@@ -107,6 +107,8 @@ def _container(data: bytes) -> tuple[str, Callable[[bytes, Budget], Any]]:
         return "torch zip", _read_zip
     if data.startswith(_LEGACY_MAGIC):
         return "torch legacy", lambda data, budget: _read_legacy(memoryview(data), budget)
+    if is_safetensors(data):
+        return "safetensors", read_safetensors
     return "pickle", _read_pickle
 
 
@@ -121,7 +123,7 @@ def _read_pickle(data: bytes, budget: Budget) -> Any:
 
 def _unrecognised(data: bytes) -> str:
     start = data[:64].lstrip().lower()
-    hint = "expected a torch zip archive, a torch legacy file or a network pickle"
+    hint = "expected a torch zip archive, a torch legacy file, safetensors or a network pickle"
     if start.startswith((b"<!doctype", b"<html")):
         return f"not a checkpoint but a web page (a failed download?); {hint}"
     if start.startswith(b"version https://git-lfs"):

@@ -98,7 +98,7 @@ def _divided(
 ) -> np.ndarray:
     if not all(is_numeric(layer[name].dtype) for name in (weight, *vectors)):
         raise ValueError("not numbers")
-    values = layer[weight].astype(np.float64)
     with np.errstate(all="ignore"):  # a norm of 0 gives infinity, which apply_rules reports
+        values = layer[weight].astype(np.float64)
         divisor = sigma(values.reshape(len(values), -1), lambda k: layer[k].astype(np.float64))
         return values / divisor

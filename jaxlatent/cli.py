@@ -202,7 +202,8 @@ def generate(
         from jaxlatent.sweeps import render
 
         generator = _loaded(model, changes)
-        needed = space in (None, "z")  # a class is read on the way from z
+        # a class is read on the way from z, or in synthesis where there is no w
+        needed = space in (None, "z") or "w" not in generator.spaces
         labels = arguments.labels(label, len(numbers), generator, needed)
         z = generator.sample_z(seed_keys(numbers), len(numbers))
         batch = to_codes(generator, z if array is None else array, space or "z", labels)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import weakref
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -44,11 +45,18 @@ FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def _abstract(config: Any) -> Model:
-    modules = [module for kind, module in FAMILIES.values() if type(config) is kind]
-    if not modules:
-        raise UserError(f"no family of networks has a {type(config).__name__}")
-    return nnx.eval_shape(lambda: modules[0](config, rngs=nnx.Rngs(0)))
+def _skeleton(config: Any) -> tuple[Any, dict[str, tuple[Any, Any]]]:
+    """Returns the module's graph, and path and variable of each parameter, without values."""
+    for kind, module in FAMILIES.values():
+        if type(config) is kind:
+            return _traced(module, config)
+    raise UserError(f"no family of networks has a {type(config).__name__}")
+
+
+@lru_cache(maxsize=64)
+def _traced(module: Callable[..., Model], config: Any) -> tuple[Any, dict[str, tuple[Any, Any]]]:
+    graph, state = nnx.split(nnx.eval_shape(lambda: module(config, rngs=nnx.Rngs(0))))
+    return graph, {_name(path): (path, value) for path, value in nnx.to_flat_state(state)}
 
 
 def _name(path: tuple[Any, ...]) -> str:
@@ -63,8 +71,7 @@ def parameter_shapes(config: Any) -> dict[str, tuple[int, ...]]:
         >>> parameter_shapes(config)
         {'layers/0/kernel': (4, 4, 8, 3)}
     """
-    state = nnx.to_flat_state(nnx.split(_abstract(config))[1])
-    return {_name(path): variable.shape for path, variable in state}
+    return {name: variable.shape for name, (_, variable) in _skeleton(config)[1].items()}
 
 
 def build(
@@ -85,8 +92,7 @@ def build(
         >>> build(config, {"layers/0/kernel": np.zeros((4, 4, 8, 3), np.float32)}).image_shape
         (4, 4, 3)
     """
-    graph, state = nnx.split(_abstract(config))
-    flat = {_name(path): (path, variable) for path, variable in nnx.to_flat_state(state)}
+    graph, flat = _skeleton(config)
     problems = [f"{name} is missing" for name in flat if name not in arrays]
     problems += [f"{name} is unexpected" for name in arrays if name not in flat]
     problems += [

@@ -9,6 +9,7 @@ from PIL import Image
 
 import jaxlatent
 from benchmarks.parity.goldens import OWN
+from converters import formats_page
 from jaxlatent import UserError, demo
 
 ROOT = Path(__file__).parents[1]
@@ -48,3 +49,7 @@ def test_the_example(tmp_path):
     script["main"](str(OWN / "rosinality_res32" / "checkpoint.pt"), str(tmp_path / "a.png"))
     with Image.open(tmp_path / "a.png") as sheet:
         assert sheet.height > 15 * 128
+
+
+def test_the_page_of_formats_is_up_to_date():
+    assert (ROOT / "docs" / "formats.md").read_text() == formats_page()

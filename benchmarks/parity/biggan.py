@@ -138,7 +138,7 @@ def _gradients(golden: Golden, generator: BigGAN, names: tuple[str, ...]) -> dic
     if label is None:
         label = jax.nn.one_hot(arrays["y"], generator.num_classes)
 
-    def loss(both: Any) -> Any:
+    def loss(generator: Any, both: Any) -> Any:
         codes = both[:, : layers * width].reshape(n, layers, width)
         images = generator.synthesize(codes, label=both[:, layers * width :])
         return jnp.sum(images * multiplier)
@@ -151,6 +151,6 @@ def _gradients(golden: Golden, generator: BigGAN, names: tuple[str, ...]) -> dic
         "class_vector": (label, lambda label: joined(z, label)),
     }
     return {
-        f"grad_{name}": Gradient(loss, starts[name][0], starts[name][1], kink=kink(golden, name))
+        f"grad_{name}": Gradient(generator, loss, *starts[name], kink=kink(golden, name))
         for name in names
     }

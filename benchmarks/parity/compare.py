@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -23,14 +23,16 @@ class Gradient:
     """A gradient to compare, as a function, so that undecided signs can be set in it.
 
     Attributes:
-        loss: a function of one array to a number; compiled once for all gradients of it.
+        model: the network.
+        loss: a function of network and array to a number; compiled once for all its gradients.
         at: the array.
         before: what comes before the loss, such as the mapping network; `at` is its argument.
         layout: turns our gradient into the golden's layout.
         kink: what an input's rounding does to the original's gradient, relative to its maximum.
     """
 
-    loss: Callable[[jax.Array], jax.Array]
+    model: Any
+    loss: Callable[[Any, jax.Array], jax.Array]
     at: Any
     before: Callable[[jax.Array], jax.Array] = lambda x: x
     layout: Callable[[Any], Any] = np.asarray
@@ -88,8 +90,8 @@ def error(ours: Any, theirs: np.ndarray) -> float:
 
 
 @cache
-def _compiled_gradient(loss: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
-    return jax.jit(jax.grad(loss))
+def _compiled_gradient(loss: Callable[[Any, jax.Array], jax.Array]) -> Callable[..., jax.Array]:
+    return jax.jit(jax.grad(loss, argnums=1))
 
 
 def _check_gradient(name: str, ours: Gradient, theirs: np.ndarray) -> Check:
@@ -105,7 +107,7 @@ def _check_gradient(name: str, ours: Gradient, theirs: np.ndarray) -> Check:
     def finished(by_loss: jax.Array) -> np.ndarray:
         return np.asarray(ours.layout(pull_back(by_loss)[0]))
 
-    gradient = finished(_compiled_gradient(ours.loss)(at))
+    gradient = finished(_compiled_gradient(ours.loss)(ours.model, at))
     plain = error(gradient, theirs)
     if plain <= TOLERANCE:
         return Check(name, plain, TOLERANCE)
@@ -114,7 +116,7 @@ def _check_gradient(name: str, ours: Gradient, theirs: np.ndarray) -> Check:
         cosine = float(a @ b / np.sqrt((a @ a) * (b @ b)))
         note = f"1 - cosine; of the maximum {plain:.1e}, the original's own kink {ours.kink:.1e}"
         return Check(name, 1 - cosine, COSINE, note)
-    choices = gradients_with_one_sign_set(ours.loss, at)
+    choices = gradients_with_one_sign_set(partial(ours.loss, ours.model), at)
     errors = [error(finished(choice), theirs) for choice in choices]
     note = f"with one undecided sign set as the original rounded it; without {plain:.1e}"
     if min(errors, default=plain) > TOLERANCE and theirs.shape == np.shape(ours.at):

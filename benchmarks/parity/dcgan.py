@@ -23,13 +23,13 @@ def outputs(golden: Golden) -> Outputs:
     codes = jnp.asarray(golden.arrays["z"])[:, :, 0, 0][:, None]
     multiplier = nhwc(weights(golden))
 
-    def loss(codes: Any) -> Any:
+    def loss(generator: Any, codes: Any) -> Any:
         return jnp.sum(generator.synthesize(codes) * multiplier)
 
     found = {
         "image": nchw(_synthesize(generator, codes)),
         "grad_z": Gradient(
-            loss, codes, layout=lambda g: g[:, 0, :, None, None], kink=kink(golden, "z")
+            generator, loss, codes, layout=lambda g: g[:, 0, :, None, None], kink=kink(golden, "z")
         ),
     }
     return Outputs(found, frozenset({"z"}))

@@ -49,7 +49,7 @@ class Golden:
 
 
 def folders() -> dict[str, Path]:
-    """Returns the goldens that are here: those of the larger set, whose arrays are more, or our own."""
+    """Returns the goldens that are here; of two, that of the larger set, which has more arrays."""
     found = [*OWN.iterdir(), *(LARGER.iterdir() if LARGER.is_dir() else ())]
     return {f.name: f for f in found if all((f / name).is_file() for name in _DATA)}
 

@@ -31,7 +31,7 @@ def outputs(golden: Golden) -> Outputs:
     codes = jnp.asarray(golden.arrays["z"])[:, :, 0, 0][:, None]
     multiplier = nhwc(weights(golden))
 
-    def loss(codes: Any) -> Any:
+    def loss(generator: Any, codes: Any) -> Any:
         return jnp.sum(_outputs(generator, codes)["image"] * multiplier)
 
     found: dict[str, Any] = {
@@ -40,6 +40,6 @@ def outputs(golden: Golden) -> Outputs:
         if name in golden.arrays
     }
     found["grad_z"] = Gradient(
-        loss, codes, layout=lambda g: g[:, 0, :, None, None], kink=kink(golden, "z")
+        generator, loss, codes, layout=lambda g: g[:, 0, :, None, None], kink=kink(golden, "z")
     )
     return Outputs(found, frozenset({"z"}))

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.parity.compare import Gradient, Outputs, kink, weights
 from benchmarks.parity.goldens import Golden, nchw, nhwc
-from jaxlatent.networks import LPIPS, TRUNKS, Encoder, ResNet
+from jaxlatent.networks import LPIPS, TRUNKS, Encoder, ResNet, Trunk
 
 
 def _means(names: list[str], activations: Any) -> dict[str, Any]:
@@ -17,14 +17,16 @@ def _means(names: list[str], activations: Any) -> dict[str, Any]:
     return {name: jnp.mean(a, axis=(1, 2)) for name, a in zip(names, activations, strict=True)}
 
 
-def _gradient(golden: Golden, name: str, output: Callable[[Any], Any], layout: Any) -> Gradient:
-    """Returns the gradient of sum(output * R) by the images called `name`."""
+def _gradient(
+    golden: Golden, name: str, model: Any, output: Callable[[Any, Any], Any], layout: Any
+) -> Gradient:
+    """Returns the gradient of sum(output(model, images) * R) by the images called `name`."""
     multiplier = jnp.asarray(layout(weights(golden)))
 
-    def loss(images: Any) -> Any:
-        return jnp.sum(output(images) * multiplier)
+    def loss(model: Any, images: Any) -> Any:
+        return jnp.sum(output(model, images) * multiplier)
 
-    return Gradient(loss, nhwc(golden.arrays[name]), layout=nchw, kink=kink(golden, name))
+    return Gradient(model, loss, nhwc(golden.arrays[name]), layout=nchw, kink=kink(golden, name))
 
 
 def resnet(golden: Golden) -> Outputs:
@@ -39,7 +41,7 @@ def resnet(golden: Golden) -> Outputs:
     stages = [f"layer{i}" for i in range(1, len(activations))]
     found = _means([f"gap_{n}" for n in ("maxpool", *stages)], activations)
     found |= {f"act_{stages[-1]}": nchw(activations[-1]), "logits": logits, "features": features}
-    found["grad_x"] = _gradient(golden, "x", model, np.asarray)
+    found["grad_x"] = _gradient(golden, "x", model, ResNet.__call__, np.asarray)
     return Outputs({n: found[n] for n in golden.arrays if n in found}, frozenset({"x"}))
 
 
@@ -50,7 +52,7 @@ def trunk(golden: Golden) -> Outputs:
     features, activations = run(model, nhwc(golden.arrays["x"]))
     found = _means([f"gap_relu_{i}" for i in TRUNKS[model.config.net].taps], activations)
     found["features"] = nchw(features)
-    found["grad_x"] = _gradient(golden, "x", model, nhwc)
+    found["grad_x"] = _gradient(golden, "x", model, Trunk.__call__, nhwc)
     return Outputs(found, frozenset({"x"}))
 
 
@@ -78,7 +80,7 @@ def lpips(golden: Golden) -> Outputs:
         }
 
     found = run(model, older, a, b)
-    found["grad_in0"] = _gradient(golden, "in0", lambda x: model(x, b), np.asarray)
+    found["grad_in0"] = _gradient(golden, "in0", model, lambda m, x: m(x, b), np.asarray)
     return Outputs(found, frozenset({"in0", "in1"}))
 
 
@@ -102,7 +104,7 @@ def encoder(golden: Golden) -> Outputs:
         found["w_plus"] = layout(codes) if golden.arrays["w_plus"].ndim == 2 else codes
         found["image"] = nchw(jax.jit(lambda m, c: m.decoder.synthesize(c))(model, codes))
     if "grad_x" in golden.arrays:
-        found["grad_x"] = _gradient(golden, "x", model.offsets, _as_codes)
+        found["grad_x"] = _gradient(golden, "x", model, Encoder.offsets, _as_codes)
     return Outputs({n: found[n] for n in golden.arrays if n in found}, frozenset({"x"}))
 
 

@@ -31,11 +31,11 @@ def outputs(golden: Golden) -> Outputs:
     codes = generator.broadcast(generator.map(jnp.asarray(arrays["z"]), label))
     multiplier = nhwc(weights(golden))
 
-    def loss(codes: Any) -> Any:
+    def loss(generator: Any, codes: Any) -> Any:
         return jnp.sum(generator.synthesize(codes, label=label) * multiplier)
 
     found = {n: nchw(v) for n, v in _outputs(generator, codes, label).items()}
     found["act_l1"] = found["act_l1"].reshape(len(codes), -1)
-    gradient = Gradient(loss, codes, layout=lambda g: g[:, 0], kink=kink(golden, "z"))
+    gradient = Gradient(generator, loss, codes, layout=lambda g: g[:, 0], kink=kink(golden, "z"))
     compared: dict[str, Any] = {n: v for n, v in found.items() if n in arrays}
     return Outputs(compared | {"grad_z": gradient}, frozenset({"z", "y"} & arrays.keys()))

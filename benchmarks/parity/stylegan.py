@@ -120,16 +120,16 @@ def _grown(generator: Any, golden: Golden, found: Mapping[str, Any]) -> dict[str
 def _gradients(generator: Generator, golden: Golden, maps: tuple[Any, ...]) -> dict[str, Gradient]:
     arrays, multiplier = golden.arrays, nhwc(weights(golden))
 
-    def loss(codes: Any) -> Any:
+    def loss(generator: Any, codes: Any) -> Any:
         return jnp.sum(generator.synthesize(codes, maps or "const") * multiplier)
 
     def codes_of(z: Any) -> Any:
         return generator.broadcast(generator.map(z, _label(golden)))
 
-    found = {"grad_z": Gradient(loss, arrays["z"], codes_of)}
+    found = {"grad_z": Gradient(generator, loss, arrays["z"], codes_of)}
     for name in ("ws", "ws_plus"):
         if f"grad_{name}" in arrays:
-            found[f"grad_{name}"] = Gradient(loss, arrays[name])
+            found[f"grad_{name}"] = Gradient(generator, loss, arrays[name])
     return found
 
 

@@ -93,6 +93,7 @@ class LPIPS(Model):
             heads: whether the trained heads weight the channels; else they are summed (the
                 original's `lpips=False`).
         """
+        check_images(a, self.config.trunk.in_channels)
         if a.shape != b.shape or a.dtype != b.dtype:
             raise UserError(
                 "images must be compared with as many of the same size and type, got "

@@ -30,7 +30,6 @@ FILES = {
     "interfacegan_stylegan_res32": "checkpoint.pth",
     "dcgan_64": "netG_epoch_24.pth",
     "biggan_pt_32": "G_ema.pth",
-    "biggan_hf_256": "pytorch_model.bin",
     "infogan_mnist": "model_final_MNIST",
     "mimicry_sagan32": "netG_100000_steps.pth",
 }

@@ -10,12 +10,7 @@ import pytest
 import jaxlatent
 from jaxlatent import UserError
 from jaxlatent.generators import StyleGAN2Config
-from jaxlatent.networks import (
-    EncoderConfig,
-    LPIPSConfig,
-    ResNetConfig,
-    TrunkConfig,
-)
+from jaxlatent.networks import EncoderConfig, LPIPSConfig, ResNetConfig, TrunkConfig
 from jaxlatent.parameters import build, fingerprint, parameter_shapes
 
 DECODER = StyleGAN2Config((4, 3), z_dim=5, w_dim=6, mapping_widths=(6,), mapping_lr_multiplier=0.1)
@@ -30,11 +25,6 @@ CASES = {  # a config, how to call its network, the sides of its images
         (63, 64),
     ),
     "encoder": (ENCODER, lambda m, x: m.encode(x), (32, 48)),
-    "encoder w+": (
-        EncoderConfig("w+", 2, 3, (1, 1, 1, 1), (16, 16, 16, 17)),
-        lambda m, x: m.encode(x),
-        (40, 40),
-    ),
 }
 N = 2
 
