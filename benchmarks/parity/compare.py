@@ -127,7 +127,7 @@ def _check_gradient(name: str, ours: Gradient, theirs: np.ndarray) -> Check:
 def _check_flips(name: str, ours: Gradient, theirs: np.ndarray, plain: float) -> Check:
     """Compares gradients after up to 3 signs in each sample are set as the original had them."""
     steps = gradients_with_flips(
-        lambda at: ours.loss(ours.before(at)), jnp.asarray(ours.at), theirs
+        lambda at: ours.loss(ours.model, ours.before(at)), jnp.asarray(ours.at), theirs
     )
     least, flips = min((error(ours.layout(gradient), theirs), flips) for gradient, flips in steps)
     note = f"with {flips} undecided signs set as the original rounded them; without {plain:.1e}"
