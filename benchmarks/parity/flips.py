@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.parity.signs import UNDECIDED
 from jaxlatent.generators import layers
 
+UNDECIDED = 1e-6  # of a layer's largest input: below this, float32 does not know the sign
 MOST = 3  # flips in one sample; it has a whole gradient, of hundreds of numbers, to explain
 _EXPLAINED = 1e-5  # of the largest gradient: what differs by less needs no flip
 _CHANGE = 0.8  # of a leaky ReLU's slope, from 1 to 0.2
