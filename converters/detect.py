@@ -28,7 +28,7 @@ from converters import (
     stylegan3_nvidia_tensors,
 )
 from converters.errors import ConversionError
-from converters.formats import Format, summary
+from converters.formats import Format, state_dicts, summary
 
 FORMATS: dict[str, Format] = {
     known.name: known
@@ -60,6 +60,11 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+_UNREAD = {  # by the name of an array
+    "GE.initial_block": "lucidrains/stylegan2-pytorch, an architecture of its own",
+    "S.net.0.weight": "lucidrains/stylegan2-pytorch, an architecture of its own",
+}
+
 _PAGE = """# Checkpoint formats
 
 Written by `jaxlatent formats --markdown`, not by hand. A file's format is told by its contents,
@@ -87,6 +92,10 @@ def detect(tree: Any) -> Format:
     for known in FORMATS.values():
         if known.matches(tree):
             return known
+    for arrays in state_dicts(tree, ()):
+        for mark, reason in _UNREAD.items():
+            if mark in arrays:
+                raise ConversionError(f"the file is of {reason}, which is not read")
     raise ConversionError(
         f"no known network in the file, which holds {summary(tree)}; "
         f"formats read: {', '.join(FORMATS)}"

@@ -231,3 +231,9 @@ def test_nested_modules_without_end_are_refused(leaf):
         node = {"_modules": {"a": node, "b": node}}
     with pytest.raises(ConversionError, match="too"):
         module_arrays(node)
+
+
+def test_a_known_architecture_that_is_not_read_is_named():
+    tree = {"GAN": {"GE.initial_block": normal(1, 4, 4, 4), "D.fc.weight": normal(1, 4)}}
+    with pytest.raises(ConversionError, match=r"lucidrains/stylegan2-pytorch, .* is not read"):
+        detect(tree)
