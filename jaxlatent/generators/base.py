@@ -185,7 +185,7 @@ class Generator(Model):
 
     def broadcast(self, w: Float[Array, "n d"]) -> Float[Array, "n L d"]:
         """Gives every layer the same code."""
-        _check_rows("w", w, (self.code_dim,))
+        check_rows("w", w, (self.code_dim,))
         return jnp.broadcast_to(w[:, None], (w.shape[0], self.num_layers, w.shape[1]))
 
     def truncate(
@@ -210,11 +210,11 @@ class Generator(Model):
     def check_codes(self, codes: Array) -> None:
         """Raises `UserError` unless `codes` has a row of the right width for every layer."""
         hint = "; generator.broadcast(w) makes a row for each layer from w"
-        _check_rows("codes", codes, (self.num_layers, self.code_dim), hint)
+        check_rows("codes", codes, (self.num_layers, self.code_dim), hint)
 
     def check_z(self, z: Array, name: str = "z") -> None:
         """Raises `UserError` unless `z`, called `name`, has rows of the right width."""
-        _check_rows(name, z, (self.z_dim,))
+        check_rows(name, z, (self.z_dim,))
 
     def select_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         """Returns `layers` checked, or all layers if it is `None`."""
@@ -226,7 +226,8 @@ class Generator(Model):
         return chosen
 
 
-def _check_rows(what: str, array: Array, shape: tuple[int, ...], hint: str = "") -> None:
+def check_rows(what: str, array: Array, shape: tuple[int, ...], hint: str = "") -> None:
+    """Raises `UserError` unless `array` has rows of this shape, of a floating type."""
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         expected = ", ".join(str(size) for size in ("n", *shape))
         raise UserError(f"{what} must have the shape [{expected}], got {list(array.shape)}{hint}")

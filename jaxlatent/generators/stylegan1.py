@@ -16,6 +16,7 @@ from jaxlatent.generators.base import (
     Labels,
     Noise,
     State,
+    check_rows,
     class_weights,
 )
 from jaxlatent.generators.kinds import StyleBasedGenerator
@@ -245,9 +246,8 @@ class StyleGAN1(StyleBasedGenerator):
         """Gives every layer the same code, or, of a row with every layer's, each its own."""
         layers, width = self.num_layers, self.config.w_dim
         if self.config.w_per_layer and w.shape[1:] == (layers * width,):
-            codes = w.reshape(-1, layers, width)
-            self.check_codes(codes)
-            return codes
+            check_rows("w", w, (layers * width,))
+            return w.reshape(-1, layers, width)
         return super().broadcast(w)
 
     def styles(self, codes: Float[Array, "n L d"]) -> tuple[Float[Array, "n s"], ...]:

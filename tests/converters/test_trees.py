@@ -97,15 +97,14 @@ def test_odd_values_anywhere_in_a_tree_are_refused_or_harmless(fit, name):
         fit(tree)
     known = detect(tree).name
     paths = list(places(tree))
-    messages, attempts = [], 0
+    messages = []
     for path in chooser.sample(paths, min(80, len(paths))):
         for value in (..., *chooser.sample(ODD, 3)):
             for format in (None, known):
                 with pytest.raises((ConversionError, Fitted)) as caught:
                     fit(replaced(tree, path, value), format)
-                attempts += 1
                 messages += [str(caught.value)] if caught.type is ConversionError else []
-    assert len(messages) > attempts / 4 > 50
+    assert len(messages) > 80
     assert not [m for m in messages if "not a sound" in m]  # all explained, none caught at the last
 
 
