@@ -19,6 +19,7 @@ from converters.formats import (
     integers,
     positive,
     state_dicts,
+    summary,
 )
 from converters.rules import Rule, transposed_conv
 from jaxlatent.errors import listed
@@ -112,7 +113,11 @@ def _find(tree: Any) -> tuple[Arrays, list[_Stage]]:
             return arrays, _stages(arrays)
         except ConversionError as error:
             problems.append(error)
-    raise problems[0] if problems else ConversionError("no dict of named arrays in the file")
+    raise (
+        problems[0]
+        if problems
+        else ConversionError(f"no dict of named arrays in the file, which has {summary(tree)}")
+    )
 
 
 def _looks_like(tree: Any) -> bool:

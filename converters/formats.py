@@ -251,7 +251,10 @@ def find_arrays(tree: Any, names: Sequence[str], marks: Sequence[str]) -> Arrays
     found = state_dicts(tree, names)
     best = max(found, key=lambda arrays: sum(mark in arrays for mark in marks), default=None)
     if best is None:
-        raise ConversionError("no dict of named arrays in the file")
+        raise ConversionError(
+            f"the names do not fit this format: missing {listed(list(marks), 3)}; no dict of named "
+            f"arrays in the file, which has {summary(tree)}"
+        )
     missing = [mark for mark in marks if mark not in best]
     if missing:
         others = [name for name in best if name not in marks]

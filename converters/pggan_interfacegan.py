@@ -23,7 +23,7 @@ def _config(arrays: Arrays) -> PGGANConfig:
         channels=tuple(extent(arrays, f"layer{2 * i + 1}.conv.weight", 0) for i in range(blocks)),
         z_dim=extent(arrays, "layer0.conv.weight", 1),
         img_channels=extent(arrays, f"output{blocks - 1}.conv.weight", 0),
-        lod=float(np.floor(level_of_detail(arrays, "lod"))),  # it does not blend
+        lod=float(np.ceil(level_of_detail(arrays, "lod"))),  # blocks above are left out
     )
 
 

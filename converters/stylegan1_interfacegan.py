@@ -55,7 +55,7 @@ def _config(arrays: Arrays, multiplier: float) -> StyleGAN1Config:
         mapping_widths=widths,
         mapping_lr_multiplier=multiplier,
         blur_filter=blur_taps(arrays),
-        lod=float(np.floor(level_of_detail(arrays, "synthesis.lod"))),  # it does not blend
+        lod=float(np.ceil(level_of_detail(arrays, "synthesis.lod"))),  # blocks above are left out
         has_w_avg="truncation.w_avg" in arrays,
     )
 

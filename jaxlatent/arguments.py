@@ -99,9 +99,9 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UserError(f"--option {text!r} is not KEY=VALUE")
+            raise UserError(f"{text!r} is not KEY=VALUE")
         if key in found:
-            raise UserError(f"--option {key} is given twice")
+            raise UserError(f"{key} is given twice")
         found[key] = value
     return found
 

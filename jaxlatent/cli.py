@@ -72,7 +72,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command(
-    short_help="Convert a PyTorch checkpoint into a model folder.",
+    short_help="Convert a checkpoint into a model folder.",
     epilog=_examples(
         "jaxlatent convert stylegan2-ffhq.pkl ffhq",
         "jaxlatent convert netG_epoch_99.pth mnist --option image_size=28",
@@ -91,7 +91,7 @@ def cli(context: click.Context) -> None:
 def convert(
     checkpoint: str, out_dir: str, name: str | None, options: tuple[str, ...], dtype: str
 ) -> None:
-    """Convert a PyTorch CHECKPOINT into the model folder OUT_DIR.
+    """Convert a PyTorch or TensorFlow CHECKPOINT into the model folder OUT_DIR.
 
     Neither torch nor the original code is needed, and nothing in the file is executed.
     `jaxlatent formats` lists what --format and --option take.

@@ -244,7 +244,7 @@ def test_filters_come_from_the_file_and_are_turned_round(read):
 def test_levels_of_detail(read):
     lod = np.array(1.5, np.float32)
     assert read(pggan(lod=lod)).model.config.lod == 1.5
-    assert read(interfacegan_pggan(lod=lod)).model.config.lod == 1  # it does not blend
+    assert read(interfacegan_pggan(lod=lod)).model.config.lod == 2  # it does not blend
     assert read(pggan(lod=...)).model.config.lod == 0
 
 
