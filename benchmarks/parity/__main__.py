@@ -18,6 +18,7 @@ Written by `python -m benchmarks.parity`, not by hand. Each network is a small o
 code with random weights, saved in its own checkpoint format, converted as `jaxlatent convert` does
 and run here. Errors are the largest absolute difference in an array, relative to the array's
 largest absolute value; arrays of one kind (all styles, all features) share a row.
+Discriminators are not ported; their outputs (`d_logits`) are not compared.
 """
 
 
