@@ -218,7 +218,7 @@ def test_bad_checkpoints_are_one_line_and_leave_nothing(run, tmp_path):
         refused(run("generate", name, "-o", "a.png"), message)
         refused(run("info", name), message)
     refused(run("convert", "none.pt", "model"), "no such file: none.pt")
-    refused(run("convert", tmp_path, "model"), "is not a file")
+    refused(run("convert", tmp_path, "model"), "is a folder without")
     refused(run("convert", MNIST, "model"), "image_size=28")
     refused(run("convert", MNIST, "model", "--option", "image_size"), "KEY=VALUE")
     refused(run("convert", MNIST, "model", "--option", "size=28"), "unknown option 'size'")
