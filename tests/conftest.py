@@ -26,7 +26,6 @@ from jaxlatent.generators import (
 from jaxlatent.parameters import build, parameter_shapes
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_disable_most_optimizations", True)  # most of the time is compilation
 
 DCGAN_CONFIG = DCGANConfig(
     z_dim=6,

@@ -69,8 +69,8 @@ def golden(name: str):
     tree = read_checkpoint(GOLDENS / name / FILES[name]).tree
     if isinstance(tree, tuple):  # networks G, D, Gs
         return tree[2]
-    averaged = [key for key in ("G_ema", "generator_smooth") if key in tree]
-    return {key: tree[key] for key in averaged} or tree
+    read = [key for key in ("G_ema", "generator_smooth", "netG", "params") if key in tree]
+    return {key: tree[key] for key in read} or tree  # what no format reads may be odd
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_odd_values_anywhere_in_a_tree_are_refused_or_harmless(fit, name):
                 with pytest.raises((ConversionError, Fitted)) as caught:
                     fit(replaced(tree, path, value), format)
                 messages += [str(caught.value)] if caught.type is ConversionError else []
-    assert len(messages) > 80
+    assert len(messages) > 100
     assert not [m for m in messages if "not a sound" in m]  # all explained, none caught at the last
 
 

@@ -3,14 +3,16 @@
 import pytest
 
 from benchmarks import parity
-from benchmarks.parity import networks
+from benchmarks.parity.goldens import LARGER
 
 GOLDENS = [name for name in parity.names() if name.startswith(tuple(parity.FAMILIES))]
 
 
 def test_the_goldens_are_here():
     found = {f for n in GOLDENS for prefix, f in parity.FAMILIES.items() if n.startswith(prefix)}
-    assert found >= set(parity.FAMILIES.values()) - {networks.trunk}  # LPIPS holds trunks
+    assert found == set(parity.FAMILIES.values())
+    if LARGER.is_dir():
+        assert all(any(n.startswith(prefix) for n in GOLDENS) for prefix in parity.FAMILIES)
 
 
 @pytest.mark.parametrize("name", GOLDENS)
