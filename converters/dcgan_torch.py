@@ -15,6 +15,7 @@ from converters.formats import (
     Option,
     Recipe,
     bounded,
+    fits,
     integer,
     integers,
     positive,
@@ -120,14 +121,6 @@ def _find(tree: Any) -> tuple[Arrays, list[_Stage]]:
     )
 
 
-def _looks_like(tree: Any) -> bool:
-    try:
-        _find(tree)
-    except ConversionError:
-        return False
-    return True
-
-
 def _geometry(stages: list[_Stage], options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Works out strides and paddings: even kernels double the size, the first starts from 1x1."""
     kernels = tuple(s.kernel.shape[2] for s in stages)
@@ -219,7 +212,7 @@ FORMAT = Format(
     name="torch-dcgan",
     title="pytorch/examples DCGAN and other plain ConvTranspose2d / BatchNorm2d stacks",
     license="as the checkpoint's author states; the layout itself is free",
-    matches=_looks_like,
+    matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
         "image_size": Option(integer, "side of the images in pixels"),

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -147,11 +148,26 @@ def positive(text: str) -> float:
     return number
 
 
+MULTIPLIER = Option(positive, "of the training, inferred if not given")
+"""What says the mapping network's learning-rate multiplier."""
+
+
 def bounded(count: int, most: int, what: str) -> int:
     """Returns `count`, or refuses a file that asks for more than any known network has."""
     if count > most:
         raise ConversionError(f"{count} {what}; at most {most} are read")
     return count
+
+
+def counted(arrays: Arrays, name: Callable[[int], str], first: int = 0) -> int:
+    """Returns how many of the arrays name(first), name(first + 1), ... there are in a row.
+
+    Example:
+        >>> arrays = {"layer0": np.ones(1), "layer1": np.ones(1), "layer3": np.ones(1)}
+        >>> counted(arrays, "layer{}".format)
+        2
+    """
+    return next(n for n in count() if name(first + n) not in arrays)
 
 
 def number_of(arrays: Arrays, name: Callable[[int], str], most: int, what: str) -> int:
@@ -168,10 +184,7 @@ def number_of(arrays: Arrays, name: Callable[[int], str], most: int, what: str) 
         >>> number_of(arrays, lambda i: f"layer{i}", 64, "layers")
         2
     """
-    count = 1
-    while name(count) in arrays:
-        count = bounded(count + 1, most, what)
-    return count
+    return bounded(1 + counted(arrays, name, 1), most, what)
 
 
 def required(arrays: Arrays, name: str) -> np.ndarray:

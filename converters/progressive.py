@@ -4,12 +4,10 @@ A fused up-sampling convolution, one transposed convolution whose kernel is summ
 shifts, equals repeating the pixels and correlating with the kernel flipped; so flipping it is all.
 """
 
-from itertools import count
-
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.formats import MAX_BLOCKS, Arrays, Option, bounded
+from converters.formats import MAX_BLOCKS, Arrays, Option, bounded, counted
 from converters.rules import is_numeric
 from converters.stylegan2_nvidia import taps
 from jaxlatent.errors import listed
@@ -23,23 +21,13 @@ def flipped_tensorflow_conv(array: np.ndarray) -> np.ndarray:
     return array[::-1, ::-1]
 
 
-def counted(arrays: Arrays, template: str, start: int = 0) -> int:
-    """Returns how many of the names `template.format(start)`, `start + 1`, ... are there.
-
-    Example:
-        >>> counted({"layer0": np.ones(1), "layer1": np.ones(1), "layer3": np.ones(1)}, "layer{}")
-        2
-    """
-    return next(n for n in count() if template.format(start + n) not in arrays)
-
-
 def resolutions(arrays: Arrays, template: str) -> int:
     """Returns the number of resolutions, each of which has an image layer.
 
     Raises:
         ConversionError: if there is none, or more than any known network has.
     """
-    found = counted(arrays, template)
+    found = counted(arrays, template.format)
     if not found:
         raise ConversionError(f"the file does not fit the network: missing: {template.format(0)}")
     return bounded(found, MAX_BLOCKS, "resolutions")

@@ -5,23 +5,22 @@ from typing import Any
 
 from converters.formats import (
     MAX_LAYERS,
+    MULTIPLIER,
     Arrays,
     Format,
-    Option,
     Recipe,
     bounded,
+    counted,
     extent,
     find_arrays,
     fits,
     mapping_lr_multiplier,
-    positive,
     required,
 )
 from converters.progressive import (
     FUSED_SCALE,
     OUTPUT_ACTIVATION,
     blur_taps,
-    counted,
     is_fused,
     level_of_detail,
     resolutions,
@@ -45,7 +44,7 @@ def _find(tree: Any) -> Arrays:
 
 def _config(arrays: Arrays, multiplier: float, options: Mapping[str, Any]) -> StyleGAN1Config:
     blocks = resolutions(arrays, "synthesis.output{}.weight")
-    layers = bounded(counted(arrays, "mapping.dense{}.weight"), MAX_LAYERS, "mapping layers")
+    layers = bounded(counted(arrays, "mapping.dense{}.weight".format), MAX_LAYERS, "mapping layers")
     conditional = "mapping.label_weight" in arrays
     embed_dim = extent(arrays, "mapping.label_weight", 1) if conditional else 0
     widths = tuple(extent(arrays, f"mapping.dense{i}.weight", 0) for i in range(layers))
@@ -121,7 +120,7 @@ FORMAT = Format(
     matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
-        "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
+        "mapping_lr_multiplier": MULTIPLIER,
         "fused_scale": FUSED_SCALE,
         "output_activation": OUTPUT_ACTIVATION,
     },

@@ -9,6 +9,7 @@ from converters.errors import ConversionError
 from converters.formats import (
     MAX_BLOCKS,
     MAX_LAYERS,
+    MULTIPLIER,
     Arrays,
     Format,
     Option,
@@ -19,7 +20,6 @@ from converters.formats import (
     integer,
     mapping_lr_multiplier,
     number_of,
-    positive,
     required,
 )
 from converters.progressive import is_fused
@@ -34,7 +34,6 @@ _MEAN = "truncation.avg_latent"
 _CLASSES = "class_embedding.weight"
 _BLUR = ".conv0_up.intermediate.kernel"
 _EPSILON = 1e-5  # of torch's InstanceNorm2d; NVIDIA's is 1e-8
-MULTIPLIER = Option(positive, "of the training, inferred if not given")
 
 
 class Names(NamedTuple):

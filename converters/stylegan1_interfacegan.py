@@ -7,21 +7,20 @@ import numpy as np
 
 from converters.formats import (
     MAX_LAYERS,
+    MULTIPLIER,
     Arrays,
     Format,
-    Option,
     Recipe,
     bounded,
+    counted,
     extent,
     find_arrays,
     fits,
     mapping_lr_multiplier,
-    positive,
     required,
 )
 from converters.progressive import (
     blur_taps,
-    counted,
     flipped_tensorflow_conv,
     level_of_detail,
     resolutions,
@@ -43,7 +42,9 @@ def _find(tree: Any) -> Arrays:
 
 def _config(arrays: Arrays, multiplier: float) -> StyleGAN1Config:
     blocks = resolutions(arrays, "synthesis.output{}.conv.weight")
-    layers = bounded(counted(arrays, "mapping.dense{}.linear.weight"), MAX_LAYERS, "mapping layers")
+    layers = bounded(
+        counted(arrays, "mapping.dense{}.linear.weight".format), MAX_LAYERS, "mapping layers"
+    )
     widths = tuple(extent(arrays, f"mapping.dense{i}.linear.weight", 0) for i in range(layers))
     return StyleGAN1Config(
         channels=tuple(
@@ -112,6 +113,6 @@ FORMAT = Format(
     matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
-        "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
+        "mapping_lr_multiplier": MULTIPLIER,
     },
 )

@@ -3,32 +3,29 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from converters.errors import ConversionError
 from converters.formats import (
     MAX_BLOCKS,
     MAX_LAYERS,
+    MULTIPLIER,
     Arrays,
     Format,
-    Option,
     Recipe,
     bounded,
+    counted,
     extent,
     find_arrays,
     fits,
     mapping_lr_multiplier,
-    positive,
     required,
 )
-from converters.progressive import counted
 from converters.rules import (
     Rule,
     chain,
     channels_last,
     conv,
     first,
-    is_numeric,
+    plus_one,
     scalar,
     transpose,
 )
@@ -48,11 +45,6 @@ _FILTER = (0.125, 0.375, 0.375, 0.125)
 
 def _find(tree: Any) -> Arrays:
     return find_arrays(tree, _CONTAINERS, _MARKS)
-
-
-def _plus_one(array: np.ndarray) -> np.ndarray:
-    """Adds to a style's bias what the original adds while it runs."""
-    return array + 1 if is_numeric(array.dtype) else array
 
 
 def _filter(arrays: Arrays, name: str) -> tuple[float, ...]:
@@ -77,11 +69,11 @@ def _labels(arrays: Arrays) -> dict[str, Any]:
 
 
 def _config(arrays: Arrays, multiplier: float) -> StyleGAN2Config:
-    convs = counted(arrays, "synthesis.layer{}.weight")
+    convs = counted(arrays, "synthesis.layer{}.weight".format)
     if convs % 2 == 0:
         raise ConversionError(f"{convs} layers synthesis.layerN; their number must be odd")
     blocks = bounded((convs + 1) // 2, MAX_BLOCKS, "resolutions")
-    layers = bounded(counted(arrays, "mapping.dense{}.weight"), MAX_LAYERS, "mapping layers")
+    layers = bounded(counted(arrays, "mapping.dense{}.weight".format), MAX_LAYERS, "mapping layers")
     widths = tuple(extent(arrays, f"mapping.dense{i}.weight", 0) for i in range(layers))
     w_dim = extent(arrays, "synthesis.layer0.style.weight", 1)
     if widths[-1] == 2 * blocks * w_dim:
@@ -111,7 +103,7 @@ def _styled(source: str, target: str) -> list[Rule]:
         ),  # up-sampling ones too: stored unflipped
         Rule(f"{source}.bias", f"{target}/bias"),
         Rule(f"{source}.style.weight", f"{target}/affine/weight", transpose),
-        Rule(f"{source}.style.bias", f"{target}/affine/bias", _plus_one),
+        Rule(f"{source}.style.bias", f"{target}/affine/bias", plus_one),
     ]
 
 
@@ -154,6 +146,6 @@ FORMAT = Format(
     matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
-        "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
+        "mapping_lr_multiplier": MULTIPLIER,
     },
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converters.formats import (
+    MULTIPLIER,
     Arrays,
     Format,
     Option,
@@ -33,7 +34,7 @@ def clamp(text: str) -> float | None:
 
 
 OPTIONS = {
-    "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
+    "mapping_lr_multiplier": MULTIPLIER,
     "conv_clamp": Option(clamp, f"bound of the activations or none, {CLAMP:g} if not given"),
 }
 

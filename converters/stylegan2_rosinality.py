@@ -11,16 +11,16 @@ from converters.errors import ConversionError
 from converters.formats import (
     MAX_BLOCKS,
     MAX_LAYERS,
+    MULTIPLIER,
     Arrays,
     Format,
-    Option,
     Recipe,
     bounded,
+    counted,
     extent,
     find_arrays,
     fits,
     mapping_lr_multiplier,
-    positive,
     required,
 )
 from converters.rules import (
@@ -46,19 +46,12 @@ def _find(tree: Any) -> Arrays:
     return find_arrays(tree, _CONTAINERS, _MARKS)
 
 
-def _count(arrays: Arrays, template: str, start: int = 0) -> int:
-    index = start
-    while template.format(index) in arrays:
-        index += 1
-    return index - start
-
-
 def _config(arrays: Arrays, lr_multiplier: float) -> StyleGAN2Config:
-    convs = _count(arrays, "convs.{}.conv.weight")
+    convs = counted(arrays, "convs.{}.conv.weight".format)
     if convs % 2:
         raise ConversionError(f"{convs} layers convs.N; they come in pairs")
     bounded(1 + convs // 2, MAX_BLOCKS, "resolutions")
-    layers = bounded(_count(arrays, "style.{}.weight", start=1), MAX_LAYERS, "mapping layers")
+    layers = bounded(counted(arrays, "style.{}.weight".format, 1), MAX_LAYERS, "mapping layers")
     widths = tuple(extent(arrays, f"style.{i}.weight", 0) for i in range(1, layers + 1))
     plain = ["conv1", *(f"convs.{i}" for i in range(1, convs, 2))]
     return StyleGAN2Config(
@@ -167,6 +160,6 @@ FORMAT = Format(
     matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
-        "mapping_lr_multiplier": Option(positive, "of the training, inferred if not given"),
+        "mapping_lr_multiplier": MULTIPLIER,
     },
 )

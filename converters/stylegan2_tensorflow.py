@@ -17,7 +17,7 @@ from converters.formats import (
     fits,
     number_of,
 )
-from converters.rules import Rule, chain, channels_last, first, is_numeric, scalar
+from converters.rules import Rule, chain, channels_last, first, plus_one, scalar
 from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (
     Network,
@@ -80,18 +80,13 @@ def _config(arrays: Arrays, settings: Mapping[str, Any]) -> StyleGAN2Config:
     )
 
 
-def _plus_one(array: np.ndarray) -> np.ndarray:
-    """Adds what TensorFlow's code adds to a style."""
-    return array.astype(np.float64) + 1 if is_numeric(array.dtype) else array
-
-
 def _modulated(source: str, target: str) -> list[Rule]:
     """A kernel needs no flip: theirs is that of the correlation, up-sampling or not."""
     return [
         Rule(f"{source}/weight", f"{target}/kernel"),
         Rule(f"{source}/bias", f"{target}/bias"),
         Rule(f"{source}/mod_weight", f"{target}/affine/weight"),
-        Rule(f"{source}/mod_bias", f"{target}/affine/bias", _plus_one),
+        Rule(f"{source}/mod_bias", f"{target}/affine/bias", plus_one),
     ]
 
 
