@@ -1,8 +1,10 @@
 """The noise maps that StyleGAN 1 and 2 add to their features: stored, none, fresh or given."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
@@ -41,11 +43,10 @@ def noise_maps(
             return [None if m is None else m[None] for m in stored]
         if key is None:
             raise UserError("random noise needs a key")
-        keys = per_sample(key, n)
-        return [
-            jax.vmap(lambda k, i=i, r=r: jax.random.normal(jax.random.fold_in(k, i), (r, r)))(keys)
-            for i, r in enumerate(sides)
-        ]
+        ends = list(accumulate(r * r for r in sides))
+        draw = jax.vmap(lambda k: jax.random.normal(k, (ends[-1],)))  # one, as each is compiled
+        maps = jnp.split(draw(per_sample(key, n)), ends[:-1], axis=1)
+        return [m.reshape(n, r, r) for m, r in zip(maps, sides, strict=True)]
     shapes = [m.shape for m in noise]
     if len(noise) != len(sides) or any(
         s not in ((r, r), (1, r, r), (n, r, r)) for s, r in zip(shapes, sides, strict=False)
