@@ -168,9 +168,9 @@ def cast(model: Model, dtype: Any) -> Model:
     flat, large = [], []
     for path, variable in nnx.to_flat_state(state):
         value = variable.get_value()
-        if not isinstance(variable, Buffer):
+        if not isinstance(variable, Buffer) and value.dtype != kind:
             value = value.astype(kind)
-            if not jnp.isfinite(value).all():
+            if not np.isfinite(np.asarray(value, np.float32)).all():
                 large.append(_name(path))
         flat.append((path, variable.replace(value)))
     if large:
