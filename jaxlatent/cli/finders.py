@@ -3,7 +3,7 @@
 import click
 
 from jaxlatent import arguments, console
-from jaxlatent.cli.options import MODEL, examples
+from jaxlatent.cli.options import MODEL, examples, loaded
 from jaxlatent.files import atomic_file
 
 
@@ -31,12 +31,27 @@ def sefa(model: str, k: int, layers: str | None, per_layer: bool, out: str) -> N
     console.checked_suffix(out, ".safetensors")
     with atomic_file(out) as temporary:
         from jaxlatent import find
-        from jaxlatent.bundle import load
 
-        generator = load(model)
+        generator = loaded(model)
         chosen = arguments.layers(layers, generator)
         directions = find.sefa(generator.affines(chosen), k, per_layer).bind(generator, chosen)
         directions.save(temporary)
     shares = [float(s) for s in directions.scores.reshape(k, -1).sum(axis=1)]
     click.echo(f"{out}: {k} directions in {directions.space}")
     click.echo(f"eigenvalues: {', '.join(f'{s:.4g}' for s in shares)}")
+
+
+@find.command(epilog=examples("jaxlatent find infogan mnist -o codes.safetensors"))
+@MODEL
+@click.option("-o", "--out", metavar="OUT.safetensors", required=True, help="File to write.")
+def infogan(model: str, out: str) -> None:
+    """The named codes of an InfoGAN (NeurIPS 2016), each as a direction."""
+    console.checked_suffix(out, ".safetensors")
+    with atomic_file(out) as temporary:
+        from jaxlatent import find
+
+        directions = find.infogan_codes(loaded(model))
+        directions.save(temporary)
+    click.echo(f"{out}: {len(directions.names)} directions in {directions.space}")
+    for number, name in enumerate(directions.names):
+        click.echo(f"{number:>3}  {name}")

@@ -4,12 +4,12 @@ import numpy as np
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.generators import InfoGAN
+from jaxlatent.generators import Generator, InfoGAN
 
 SIGN_ANCHOR = "the code grows"
 
 
-def infogan_codes(generator: InfoGAN) -> Directions:
+def infogan_codes(generator: Generator) -> Directions:
     """Returns the unit axes of an InfoGAN's continuous codes, then of each category.
 
     A continuous code was trained in [-1, 1]; a category's is 1 where it is chosen, 0 elsewhere.
@@ -22,7 +22,7 @@ def infogan_codes(generator: InfoGAN) -> Directions:
         scores.
 
     Raises:
-        UserError: if it has neither continuous nor categorical codes.
+        UserError: if it is no InfoGAN, or has neither continuous nor categorical codes.
 
     References:
         Chen et al., "InfoGAN: Interpretable Representation Learning by Information Maximizing
@@ -36,6 +36,10 @@ def infogan_codes(generator: InfoGAN) -> Directions:
         >>> infogan_codes(InfoGAN(config, rngs=nnx.Rngs(0))).names
         ('continuous 0', 'categorical 0 category 0', 'categorical 0 category 1')
     """
+    if not isinstance(generator, InfoGAN):
+        raise UserError(
+            f"named codes are an InfoGAN's; this is a generator of the family {generator.family}"
+        )
     parts = generator.code_parts
     axes = {name: part.start for name, part in parts.items() if name.startswith("continuous")}
     for name, part in parts.items():
