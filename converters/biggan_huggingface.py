@@ -5,20 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_LAYERS, Arrays, bounded, extent, find_arrays, fits
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    extent,
-    find_arrays,
-    fits,
-    integers,
-    positive,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option, integers, positive
 from converters.rules import Rule, chain, conv, scalar, transpose
 from converters.spectral import fold_stored
 from jaxlatent.errors import listed

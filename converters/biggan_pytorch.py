@@ -6,20 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from converters.arrays import MAX_LAYERS, Arrays, averaging, bounded, extent, find_arrays, fits
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    extent,
-    find_arrays,
-    fits,
-    integer,
-    positive,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option, integer, positive
 from converters.rules import Rule, Transform, chain, conv, is_numeric, same, scalar, transpose
 from converters.spectral import fold_power_step
 from jaxlatent.generators import BigGANConfig
@@ -32,6 +22,7 @@ _MARKS = (
     "output_layer.0.gain",
     "output_layer.2.weight",
 )
+_RELU = "the activation (G_nl) is not in the file; relu taken, as in the published networks"
 _EPSILON, _HUB_EPSILON = 1e-5, 1e-4
 _SMALL_STAGES = 3  # of the only table, 32x32 pixels, whose channels do not tell the depth
 
@@ -95,6 +86,8 @@ def _config(
     last = 4 if layout.deep else 2
     outputs = [extent(arrays, f"{name}.conv{last}.weight", 0) for name in layout.blocks]
     channels = (extent(arrays, "blocks.0.0.conv1.weight", 1), *outputs)
+    if depth is not None and not layout.deep:
+        raise ConversionError("the option depth is for BigGAN-deep; this file is of a BigGAN")
     deep_depth, notice = _depth(channels, depth) if layout.deep else (1, "")
     part = extent(arrays, "linear.weight", 1)
     if layout.shared:
@@ -272,6 +265,7 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     notices += _neutral(arrays, layout, epsilon)
     config, notice = _config(arrays, layout, epsilon, options.get("depth"))
     notices += [text for text in ("" if "norm_epsilon" in options else guessed, notice) if text]
+    notices += [_RELU, *averaging(tree, *_CONTAINERS)]
     return Recipe(config, _rules(config, layout), arrays, notices=tuple(notices))
 
 

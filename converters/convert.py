@@ -14,6 +14,7 @@ from converters.reader import Checkpoint, read_checkpoint
 from converters.rules import apply_rules
 from jaxlatent.bundle import WEIGHTS
 from jaxlatent.errors import UserError
+from jaxlatent.exports import MODEL_FORMAT, is_safetensors_model, load_safetensors
 from jaxlatent.model import Model, Origin
 from jaxlatent.parameters import DTYPES, build, cast, parameter_shapes
 
@@ -39,15 +40,17 @@ def convert(
     path: str | os.PathLike[str],
     format: str | None = None,
     options: Mapping[str, str] | None = None,
-    dtype: str = "float32",
+    dtype: str | None = None,
 ) -> Converted:
     """Converts a checkpoint file; torch is not needed and nothing in the file is executed.
 
     Args:
-        path: the file, or a Hugging Face folder that holds it.
+        path: the file, or a Hugging Face folder that holds it; an export of our own to safetensors
+            too.
         format: the format's name, if it should not be detected.
         options: what the file leaves open, by name, as text.
-        dtype: of the trained parameters, "float32", "bfloat16" or "float16".
+        dtype: of the trained parameters, "float32", "bfloat16" or "float16"; `None` is float32,
+            in an export of our own what it has.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -61,12 +64,16 @@ def convert(
         FileNotFoundError: no such file: no-such-file.pt
     """
     chosen = None if format is None else named(format)
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise ConversionError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    checkpoint = read_checkpoint(_file(Path(path)))
+    file = _file(Path(path))
+    if chosen is None and not options and is_safetensors_model(file):
+        model = load_safetensors(file)
+        return Converted(cast(model, dtype) if dtype else model, MODEL_FORMAT, ())
+    checkpoint = read_checkpoint(file)
     try:
         chosen = chosen or detect(checkpoint.tree)
-        return convert_tree(checkpoint, chosen, options or {}, dtype)
+        return convert_tree(checkpoint, chosen, options or {}, dtype or "float32")
     except CheckpointError as error:
         raise type(error)(f"{path}: {error}") from None
     except UserError as error:

@@ -1,5 +1,6 @@
 """Plain stacks of ConvTranspose2d and BatchNorm2d under any names (pytorch/examples DCGAN)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,21 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_LAYERS, Arrays, bounded, fits, state_dicts, summary
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    fits,
-    integer,
-    integers,
-    positive,
-    state_dicts,
-    summary,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option, integer, integers, positive
 from converters.rules import Rule, transposed_conv
 from jaxlatent.errors import listed
 from jaxlatent.generators import DCGANConfig
@@ -50,16 +40,16 @@ class _Stage:
 def _stages(arrays: Arrays) -> list[_Stage]:
     """Groups the arrays by layer, in file order, and gives each batch norm to its convolution.
 
-    That is the one listed just before it, or, where all batch norms are listed after all
+    That is the one listed just before it, or, where all batch norms are listed apart from the
     convolutions, the first one of its size that has none.
 
     Raises:
         ConversionError: if they are not the layers of a generator.
     """
     groups: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in arrays.items():
+    for key in _in_order(arrays):
         owner, _, leaf = key.rpartition(".")
-        groups.setdefault(owner, {})[leaf] = array
+        groups.setdefault(owner, {})[leaf] = arrays[key]
     stages: list[_Stage] = []
     norms: list[tuple[int, str, tuple[int, ...]]] = []  # convolutions before it, name, size
     for owner, leaves in groups.items():
@@ -74,15 +64,27 @@ def _stages(arrays: Arrays) -> list[_Stage]:
                 f"{owner or 'the top level'!r} is neither a ConvTranspose2d nor a BatchNorm2d: "
                 f"it has {shapes}"
             )
-    listed_last = all(before == len(stages) for before, _, _ in norms)
+    apart = all(before in (0, len(stages)) for before, _, _ in norms)
     for before, owner, size in norms:
-        near = stages if listed_last else stages[before - 1 : before]
+        near = stages if apart else stages[max(before - 1, 0) : before]
         free = [s for s in near if s.norm is None and (s.outputs,) == size]
         if not free:
             raise ConversionError(f"batch norm {owner!r} follows no convolution of its size")
         free[0].norm = owner
     _check_chain(stages)
     return stages
+
+
+def _in_order(arrays: Arrays) -> list[str]:
+    """Returns the names of the weights in the order of the layers, that of the file.
+
+    Safetensors files sort names as text, main.10 before main.2; then numbers tell the order.
+    """
+    names = [name for name in arrays if not name.endswith("num_batches_tracked")]
+    if names != sorted(names):
+        return names
+    numbers = re.compile("[0-9]+")
+    return sorted(names, key=lambda name: numbers.sub(lambda found: found[0].zfill(9), name))
 
 
 def _check_chain(stages: list[_Stage]) -> None:
@@ -181,6 +183,7 @@ def _guess(
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays, stages = _find(tree)
+    geometry = _geometry(stages, options)
     config = DCGANConfig(
         z_dim=stages[0].inputs,
         channels=tuple(s.outputs for s in stages),
@@ -189,7 +192,7 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         activation=options.get("activation", "relu"),
         output_activation=options.get("output_activation", "tanh"),
         norm_epsilon=options.get("norm_epsilon", 1e-5),
-        **_geometry(stages, options),
+        **geometry,
     )
     rules = []
     for i, stage in enumerate(stages):
@@ -205,7 +208,18 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
                 Rule(f"{stage.norm}.running_var", f"{target}/norm/variance", nonnegative=True),
             ]
     counters = [k for k in arrays if k.endswith("num_batches_tracked")]
-    return Recipe(config, rules, arrays, counters)
+    return Recipe(config, rules, arrays, counters, _guesses(config, options))
+
+
+def _guesses(config: DCGANConfig, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns a notice of what was taken from the usual DCGAN because no file says it."""
+    named = {name: ",".join(map(str, getattr(config, name))) for name in ("strides", "paddings")}
+    named["activation"] = config.activation
+    named["output_activation"] = config.output_activation
+    if any(config.norms):
+        named["norm_epsilon"] = f"{config.norm_epsilon:g}"
+    guessed = [f"{name}={value}" for name, value in named.items() if name not in options]
+    return (f"not in the file, taken as usual: {', '.join(guessed)}",) if guessed else ()
 
 
 FORMAT = Format(

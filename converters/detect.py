@@ -27,8 +27,9 @@ from converters import (
     stylegan3_nvidia,
     stylegan3_nvidia_tensors,
 )
+from converters.arrays import state_dicts, summary
 from converters.errors import ConversionError
-from converters.formats import Format, state_dicts, summary
+from converters.formats import Format
 
 FORMATS: dict[str, Format] = {
     known.name: known

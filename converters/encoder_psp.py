@@ -7,19 +7,10 @@ from typing import Any
 import numpy as np
 
 from converters import stylegan2_rosinality
+from converters.arrays import MAX_LAYERS, Arrays, bounded, extent, find_arrays, fits, state_dicts
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    extent,
-    find_arrays,
-    fits,
-    state_dicts,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option
 from converters.resnet_torchvision import batch_norm, counters
 from converters.rules import Rule, conv, transpose
 from jaxlatent.networks import EncoderConfig

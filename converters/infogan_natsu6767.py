@@ -4,20 +4,10 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from converters.arrays import MAX_LAYERS, Arrays, bounded, extent, find_arrays, fits
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    extent,
-    find_arrays,
-    fits,
-    integer,
-    integers,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option, integer, integers
 from converters.rules import Rule, transposed_conv
 from jaxlatent.generators import InfoGANConfig
 
@@ -39,9 +29,15 @@ def _parts(
     tree: Any, z_dim: int, options: Mapping[str, Any]
 ) -> tuple[tuple[int, tuple[int, ...], int], list[str]]:
     """Returns noise, categories and continuous codes, and what was guessed."""
-    if "categorical" in options or "continuous" in options:
-        categorical = tuple(size for size in options.get("categorical", ()) if size)
-        continuous = options.get("continuous", 0)
+    given = {"categorical", "continuous"} & set(options)
+    if len(given) == 1:
+        raise ConversionError(
+            f"the option {given.pop()} alone leaves open what the other numbers are: give both "
+            "categorical=... and continuous=..."
+        )
+    if given:
+        categorical = tuple(size for size in options["categorical"] if size)
+        continuous = options["continuous"]
         return (z_dim - sum(categorical) - continuous, categorical, continuous), []
     params = tree.get("params") if isinstance(tree, dict) else None
     if isinstance(params, dict) and all(name in params for name in _PARTS):

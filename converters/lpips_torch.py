@@ -6,17 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import Arrays, extent, find_arrays, fits, state_dicts
 from converters.errors import CheckpointError, ConversionError
-from converters.formats import (
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    extent,
-    find_arrays,
-    fits,
-    state_dicts,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option
 from converters.reader import read_checkpoint
 from converters.rules import Rule, conv, flat
 from jaxlatent.errors import listed

@@ -3,15 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from converters.arrays import MAX_LAYERS, Arrays, averaging, bounded, contents, extent
 from converters.errors import ConversionError
-from converters.formats import MAX_LAYERS, Arrays, bounded, extent, summary
 from converters.rules import Rule, transpose
 
 CONTAINERS = ("G_ema", "g_ema", "G", "state_dict", "model")  # of state dicts, best first
-UNAVERAGED = (
-    "the file has no G_ema; G is read, whose weights are not averaged over the training and give "
-    "worse images"
-)
 
 
 def child(node: Any, *names: str) -> Any:
@@ -32,7 +28,7 @@ def generator(tree: Any, modules: Sequence[str]) -> tuple[dict[str, Any], tuple[
     for node in (tree.get("G_ema"), tree.get("G"), tree):
         parts = [child(node, "synthesis", name) for name in modules]
         if isinstance(node, dict) and None not in (child(node, "mapping"), *parts):
-            return node, (UNAVERAGED,) if node is tree.get("G") else ()
+            return node, tuple(averaging(tree, "G_ema", "G"))
     return None
 
 
@@ -42,7 +38,7 @@ def found(tree: Any, modules: Sequence[str]) -> tuple[dict[str, Any], tuple[str,
     if result is None:
         raise ConversionError(
             "the names do not fit this format: missing G_ema with mapping and synthesis."
-            f"{modules[0]}; the file has {summary(tree)}"
+            f"{modules[0]}; the file has {contents(tree)}"
         )
     return result
 

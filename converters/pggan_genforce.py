@@ -4,24 +4,17 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from converters.arrays import Arrays, averaging, extent, find_arrays, fits, required
 from converters.errors import ConversionError
-from converters.formats import (
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    extent,
-    find_arrays,
-    fits,
-    integer,
-    required,
-)
-from converters.progressive import OUTPUT_ACTIVATION, level_of_detail, resolutions, switch
+from converters.formats import Format, Recipe
+from converters.options import Option, integer, taken
+from converters.progressive import OUTPUT_ACTIVATION, growing, level_of_detail, resolutions, switch
 from converters.rules import Rule, conv, flipped_conv, transposed_conv
 from jaxlatent.errors import listed
 from jaxlatent.generators import PGGANConfig
 
 _CONTAINERS = ("generator_smooth", "generator")
+_LABELS = "so all of the first layer's inputs are z's"
 _MARKS = ("layer0.weight", "layer0.bias", "layer1.weight", "output0.weight")
 
 
@@ -29,8 +22,8 @@ def _find(tree: Any) -> Arrays:
     return find_arrays(tree, _CONTAINERS, _MARKS)
 
 
-def _config(arrays: Arrays, options: Mapping[str, Any]) -> PGGANConfig:
-    blocks, classes = resolutions(arrays, "output{}.weight"), options.get("label_size", 0)
+def _config(arrays: Arrays, classes: int, output: str) -> PGGANConfig:
+    blocks = resolutions(arrays, "output{}.weight")
     return PGGANConfig(
         channels=tuple(extent(arrays, f"layer{2 * i + 1}.weight", 0) for i in range(blocks)),
         z_dim=extent(arrays, "layer0.weight", 1) - classes,
@@ -38,7 +31,7 @@ def _config(arrays: Arrays, options: Mapping[str, Any]) -> PGGANConfig:
         img_channels=extent(arrays, f"output{blocks - 1}.weight", 0),
         normalize_z=True,
         lod=level_of_detail(arrays, "lod"),
-        output_activation=options.get("output_activation", "linear"),
+        output_activation=output,
     )
 
 
@@ -84,9 +77,12 @@ def _rules(config: PGGANConfig, fused: bool) -> list[Rule]:
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
-    config = _config(arrays, options)
-    fused, notices = _is_fused(arrays, config, options.get("fused_scale"))
-    return Recipe(config, _rules(config, fused), arrays, ("lod",), notices)
+    classes, notices = taken(options, "label_size", 0, _LABELS)
+    output, more = taken(options, "output_activation", "linear")
+    config = _config(arrays, classes, output)
+    fused, which = _is_fused(arrays, config, options.get("fused_scale"))
+    notices = [*notices, *more, *which, *growing(config.lod), *averaging(tree, *_CONTAINERS)]
+    return Recipe(config, _rules(config, fused), arrays, ("lod",), tuple(notices))
 
 
 FORMAT = Format(

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from converters.formats import Arrays, Format, Recipe, extent, find_arrays, fits
-from converters.progressive import flipped_tensorflow_conv, level_of_detail, resolutions
+from converters.arrays import Arrays, extent, find_arrays, fits
+from converters.formats import Format, Recipe
+from converters.progressive import flipped_tensorflow_conv, growing, level_of_detail, resolutions
 from converters.rules import Rule, conv, flipped_conv
 from jaxlatent.generators import PGGANConfig
 
@@ -46,7 +47,7 @@ def _rules(config: PGGANConfig, arrays: Arrays) -> list[Rule]:
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
     config = _config(arrays)
-    return Recipe(config, _rules(config, arrays), arrays, ("lod",))
+    return Recipe(config, _rules(config, arrays), arrays, ("lod",), growing(config.lod))
 
 
 FORMAT = Format(

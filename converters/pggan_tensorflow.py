@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_BLOCKS, Arrays, extent, fits, number_of
 from converters.errors import ConversionError
-from converters.formats import MAX_BLOCKS, Arrays, Format, Recipe, extent, fits, number_of
-from converters.progressive import level_of_detail
+from converters.formats import Format, Recipe
+from converters.progressive import growing, level_of_detail
 from converters.rules import Rule
 from converters.tensorflow import (
     Network,
     check_settings,
-    growing,
     is_theano,
     read_network,
     setting,

@@ -6,8 +6,9 @@ shifts, equals repeating the pixels and correlating with the kernel flipped; so 
 
 import numpy as np
 
+from converters.arrays import MAX_BLOCKS, Arrays, bounded, counted
 from converters.errors import ConversionError
-from converters.formats import MAX_BLOCKS, Arrays, Option, bounded, counted
+from converters.options import Option
 from converters.rules import is_numeric
 from converters.stylegan2_nvidia import taps
 from jaxlatent.errors import listed
@@ -44,6 +45,18 @@ def level_of_detail(arrays: Arrays, name: str) -> float:
     if lod.size != 1 or not is_numeric(lod.dtype):
         raise ConversionError(f"{name} must be one number, got {list(lod.shape)} of {lod.dtype}")
     return float(lod.reshape(())[()])
+
+
+def growing(level: float) -> tuple[str, ...]:
+    """Returns a notice if a network was saved before it had grown to its end.
+
+    Example:
+        >>> growing(0.0), len(growing(1.5))
+        ((), 1)
+    """
+    if not level:
+        return ()
+    return (f"saved while the network grew: images are those of its level of detail {level:g}",)
 
 
 def blur_taps(arrays: Arrays) -> tuple[float, ...]:

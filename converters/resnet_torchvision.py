@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from converters.errors import ConversionError
-from converters.formats import (
+from converters.arrays import (
     MAX_LAYERS,
     Arrays,
-    Format,
-    Option,
-    Recipe,
     bounded,
     extent,
     find_arrays,
@@ -17,6 +13,9 @@ from converters.formats import (
     required,
     state_dicts,
 )
+from converters.errors import ConversionError
+from converters.formats import Format, Recipe
+from converters.options import Option
 from converters.rules import Rule, conv, transpose
 from jaxlatent.errors import listed
 from jaxlatent.networks import ResNetConfig

@@ -4,25 +4,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from converters.arrays import MAX_BLOCKS, Arrays, bounded, extent, find_arrays, fits
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_BLOCKS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    extent,
-    find_arrays,
-    fits,
-    integer,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option, integer, taken
 from converters.rules import Rule, conv, scalar, transpose
 from converters.spectral import fold_stored
 from jaxlatent.generators import SNGANConfig
 
 _CONTAINERS = ("model_state_dict", "netG", "state_dict", "model")
 _MARKS = ("l1.bias", "block2.c1.bias", "block2.c2.bias", "block2.c_sc.bias")
+_SIGMOID = "but files of DCGANGeneratorCIFAR, which look the same, need sigmoid"
+_DCGAN_SIZE = 32  # pixels
 _FIRST = 2  # the number of the first block in the file
 _ATTENTION = {32: 3, 128: 4}  # by image size, the block that is followed by it; not in the file
 
@@ -51,11 +44,14 @@ def _bottom_width(arrays: Arrays, channels: int) -> int:
     return side
 
 
-def _attention(arrays: Arrays, config: SNGANConfig, options: Mapping[str, Any]) -> int | None:
-    """Returns after which block self-attention follows, counted from 0."""
+def _attention(
+    arrays: Arrays, config: SNGANConfig, options: Mapping[str, Any]
+) -> tuple[int | None, list[str]]:
+    """Returns after which block self-attention follows, counted from 0, and a notice of a guess."""
     if "attn_block.gamma" not in arrays:
-        return None
-    number = options.get("attention_block", _ATTENTION.get(config.image_size))
+        return None, []
+    usual = _ATTENTION.get(config.image_size)
+    number, notices = taken(options, "attention_block", usual, "as in the published networks")
     if number is None:
         raise ConversionError(
             f"the file does not tell after which block attn_block follows: for images of "
@@ -66,7 +62,7 @@ def _attention(arrays: Arrays, config: SNGANConfig, options: Mapping[str, Any]) 
         raise ConversionError(
             f"attention_block={number}: the blocks are {_FIRST} to {_FIRST + config.num_blocks - 1}"
         )
-    return int(number) - _FIRST
+    return int(number) - _FIRST, notices
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
@@ -78,14 +74,17 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         "bottom_width": _bottom_width(arrays, channels[0]),
         "channels": channels,
         "img_channels": extent(arrays, f"c{last}.weight", 0),
-        "output_activation": options.get("output_activation", "tanh"),
     }
     if "block2.b1.embed.weight" in arrays:
         geometry["num_classes"] = extent(arrays, "block2.b1.embed.weight", 0)
     config = SNGANConfig(**geometry)
-    config = SNGANConfig(**geometry, attention=_attention(arrays, config, options))
+    attention, notices = _attention(arrays, config, options)
+    output, more = taken(options, "output_activation", "tanh", _SIGMOID)
+    config = SNGANConfig(**geometry, attention=attention, output_activation=output)
+    if config.image_size == _DCGAN_SIZE and not config.num_classes and attention is None:
+        notices += more  # other sizes have tanh
     counters = [name for name in arrays if name.endswith("num_batches_tracked")]
-    return Recipe(config, _rules(config, last), arrays, counters)
+    return Recipe(config, _rules(config, last), arrays, counters, tuple(notices))
 
 
 def _rules(config: SNGANConfig, last: int) -> list[Rule]:

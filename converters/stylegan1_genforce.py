@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from converters.formats import (
+from converters.arrays import (
     MAX_LAYERS,
-    MULTIPLIER,
     Arrays,
-    Format,
-    Recipe,
+    averaging,
     bounded,
     counted,
     extent,
     find_arrays,
     fits,
-    mapping_lr_multiplier,
     required,
 )
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER, mapping_lr_multiplier, taken
 from converters.progressive import (
     FUSED_SCALE,
     OUTPUT_ACTIVATION,
     blur_taps,
+    growing,
     is_fused,
     level_of_detail,
     resolutions,
@@ -42,7 +42,7 @@ def _find(tree: Any) -> Arrays:
     return find_arrays(tree, _CONTAINERS, _MARKS)
 
 
-def _config(arrays: Arrays, multiplier: float, options: Mapping[str, Any]) -> StyleGAN1Config:
+def _config(arrays: Arrays, multiplier: float, output: str) -> StyleGAN1Config:
     blocks = resolutions(arrays, "synthesis.output{}.weight")
     layers = bounded(counted(arrays, "mapping.dense{}.weight".format), MAX_LAYERS, "mapping layers")
     conditional = "mapping.label_weight" in arrays
@@ -63,7 +63,7 @@ def _config(arrays: Arrays, multiplier: float, options: Mapping[str, Any]) -> St
         w_per_layer=widths[-1] != w_dim,
         blur_filter=blur_taps(arrays),
         lod=level_of_detail(arrays, "synthesis.lod"),
-        output_activation=options.get("output_activation", "linear"),
+        output_activation=output,
         has_w_avg="truncation.w_avg" in arrays,
     )
 
@@ -103,14 +103,15 @@ def _rules(config: StyleGAN1Config, fused_scale: str) -> list[Rule]:
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
-    inferred, notice = mapping_lr_multiplier(required(arrays, "mapping.dense0.weight"))
-    multiplier, fused = options.get("mapping_lr_multiplier"), options.get("fused_scale")
-    config = _config(arrays, multiplier or inferred, options)
-    notices = [] if multiplier else [notice]
-    if fused is None and len(config.channels) > 1:
-        notices.append("fused_scale is not in the file; auto taken, as by default")
+    weight = required(arrays, "mapping.dense0.weight")
+    multiplier, notices = mapping_lr_multiplier(options, weight)
+    output, more = taken(options, "output_activation", "linear")
+    config = _config(arrays, multiplier, output)
+    fused, which = taken(options, "fused_scale", "auto")
+    notices += more + (which if len(config.channels) > 1 else [])
+    notices += [*growing(config.lod), *averaging(tree, *_CONTAINERS)]
     unneeded = ["synthesis.lod", *(name for name in arrays if name.endswith(".blur.kernel"))]
-    return Recipe(config, _rules(config, fused or "auto"), arrays, unneeded, tuple(notices))
+    return Recipe(config, _rules(config, fused), arrays, unneeded, tuple(notices))
 
 
 FORMAT = Format(

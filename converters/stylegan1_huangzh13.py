@@ -1,27 +1,25 @@
 """StyleGAN checkpoints of huangzh13/StyleGAN.pytorch."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.errors import ConversionError
-from converters.formats import (
+from converters.arrays import (
     MAX_BLOCKS,
     MAX_LAYERS,
-    MULTIPLIER,
     Arrays,
-    Format,
-    Option,
-    Recipe,
+    averaging,
     extent,
     find_arrays,
     fits,
-    integer,
-    mapping_lr_multiplier,
     number_of,
     required,
 )
+from converters.errors import ConversionError
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER, Option, integer, mapping_lr_multiplier, taken
 from converters.progressive import is_fused
 from converters.rules import Rule, chain, channels_last, conv, first, flipped_conv, transpose
 from converters.stylegan2_nvidia import taps
@@ -63,10 +61,8 @@ def port_recipe(arrays: Arrays, names: Names, options: Mapping[str, Any], lod: f
     """
     arrays = dict(arrays)
     weight = required(arrays, f"{names.mapping}.dense0.weight")
-    inferred, notice = mapping_lr_multiplier(weight)
-    multiplier = options.get("mapping_lr_multiplier")
-    config = _config(arrays, names, multiplier or inferred, lod)
-    notices = [] if multiplier else [notice]
+    multiplier, notices = mapping_lr_multiplier(options, weight)
+    config = _config(arrays, names, multiplier, lod)
     notices.append(
         "the file has no constant noise maps: noise=const adds none, where the original draws "
         "random ones"
@@ -189,13 +185,16 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     blocks = number_of(
         arrays, lambda i: f"{_NAMES.block(i)}.conv1.weight", MAX_BLOCKS, "resolutions"
     )
-    depth = options.get("depth", blocks - 1)
+    depth, notices = taken(options, "depth", blocks - 1, "all resolutions; see GAN_GEN_DEPTH_*.pth")
     if depth >= blocks:
         raise ConversionError(f"depth must be in 0 to {blocks - 1} for this file, got {depth}")
     for i in range(depth + 1, blocks):  # not grown to here
         unused = (f"{_NAMES.block(i)}.", f"{_NAMES.image(i)}.")
         arrays = {name: array for name, array in arrays.items() if not name.startswith(unused)}
-    return port_recipe(arrays, _NAMES, options, 1 - options.get("alpha", 1.0) if depth else 0.0)
+    alpha, more = taken(options, "alpha", 1.0, "as after fading in")
+    recipe = port_recipe(arrays, _NAMES, options, 1 - alpha if depth else 0.0)
+    notices = [*recipe.notices, *notices, *more, *averaging(tree, *_CONTAINERS)]
+    return replace(recipe, notices=tuple(notices))
 
 
 FORMAT = Format(

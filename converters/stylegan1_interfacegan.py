@@ -5,23 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from converters.formats import (
+from converters.arrays import (
     MAX_LAYERS,
-    MULTIPLIER,
     Arrays,
-    Format,
-    Recipe,
     bounded,
     counted,
     extent,
     find_arrays,
     fits,
-    mapping_lr_multiplier,
     required,
 )
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER, mapping_lr_multiplier
 from converters.progressive import (
     blur_taps,
     flipped_tensorflow_conv,
+    growing,
     level_of_detail,
     resolutions,
 )
@@ -97,13 +96,13 @@ def _rules(config: StyleGAN1Config, arrays: Arrays) -> list[Rule]:
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
-    inferred, notice = mapping_lr_multiplier(required(arrays, "mapping.dense0.linear.weight"))
-    multiplier = options.get("mapping_lr_multiplier")
-    config = _config(arrays, multiplier or inferred)
+    weight = required(arrays, "mapping.dense0.linear.weight")
+    multiplier, notices = mapping_lr_multiplier(options, weight)
+    config = _config(arrays, multiplier)
     unneeded = ["synthesis.lod", "truncation.truncation"]
     unneeded += [name for name in arrays if name.endswith(".blur.kernel")]
-    notices = () if multiplier else (notice,)
-    return Recipe(config, _rules(config, arrays), arrays, unneeded, notices)
+    notices += growing(config.lod)
+    return Recipe(config, _rules(config, arrays), arrays, unneeded, tuple(notices))
 
 
 FORMAT = Format(

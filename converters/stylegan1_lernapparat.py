@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from converters.formats import MULTIPLIER, Arrays, Format, Recipe, find_arrays, fits
+from converters.arrays import Arrays, find_arrays, fits
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER
 from converters.stylegan1_huangzh13 import Names, port_recipe
 
 _MARKS = ("g_mapping.dense0.weight", "g_synthesis.blocks.4x4.const", "g_synthesis.torgb.weight")

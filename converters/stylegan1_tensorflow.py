@@ -3,24 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from converters.formats import (
-    MAX_BLOCKS,
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Recipe,
-    extent,
-    fits,
-    number_of,
-)
-from converters.progressive import flipped_tensorflow_conv, is_fused, level_of_detail
+from converters.arrays import MAX_BLOCKS, MAX_LAYERS, Arrays, extent, fits, number_of
+from converters.formats import Format, Recipe
+from converters.progressive import flipped_tensorflow_conv, growing, is_fused, level_of_detail
 from converters.rules import Rule, Transform, chain, channels_last, first, same
 from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (
     Network,
     check_settings,
     filter_setting,
-    growing,
     read_network,
     setting,
 )

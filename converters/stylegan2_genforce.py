@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from converters.errors import ConversionError
-from converters.formats import (
+from converters.arrays import (
     MAX_BLOCKS,
     MAX_LAYERS,
-    MULTIPLIER,
     Arrays,
-    Format,
-    Recipe,
+    averaging,
     bounded,
     counted,
     extent,
     find_arrays,
     fits,
-    mapping_lr_multiplier,
     required,
 )
+from converters.errors import ConversionError
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER, mapping_lr_multiplier
 from converters.rules import (
     Rule,
     chain,
@@ -39,6 +38,7 @@ _MARKS = (
     "synthesis.layer0.weight",
     "synthesis.layer0.style.weight",
 )
+_LINEAR = "final_tanh is not in the file; false taken, as by default: with it, images would differ"
 _EMBEDDINGS = {"mapping.label_weight": "joint", "mapping.LabelEmbed.weight": "separate"}
 _FILTER = (0.125, 0.375, 0.375, 0.125)
 
@@ -132,11 +132,12 @@ def _rules(config: StyleGAN2Config) -> list[Rule]:
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
-    inferred, notice = mapping_lr_multiplier(required(arrays, "mapping.dense0.weight"))
-    multiplier = options.get("mapping_lr_multiplier")
-    config = _config(arrays, multiplier or inferred)
+    weight = required(arrays, "mapping.dense0.weight")
+    multiplier, notices = mapping_lr_multiplier(options, weight)
+    config = _config(arrays, multiplier)
+    notices += [_LINEAR, *averaging(tree, *_CONTAINERS)]
     filters = [k for k in arrays if k.endswith((".filter.kernel", ".upsample.kernel"))]
-    return Recipe(config, _rules(config), arrays, filters, () if multiplier else (notice,))
+    return Recipe(config, _rules(config), arrays, filters, tuple(notices))
 
 
 FORMAT = Format(

@@ -6,17 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_BLOCKS, Arrays, bounded, extent, module_arrays, required
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_BLOCKS,
-    Arrays,
-    Format,
-    Recipe,
-    bounded,
-    extent,
-    module_arrays,
-    required,
-)
+from converters.formats import Format, Recipe
 from converters.nvidia import (
     attribute,
     child,

@@ -3,19 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from converters.formats import (
-    MULTIPLIER,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    find_arrays,
-    fits,
-    mapping_lr_multiplier,
-    positive,
-    required,
-)
+from converters.arrays import Arrays, averaging, find_arrays, fits, required
+from converters.formats import Format, Recipe
 from converters.nvidia import CONTAINERS, mapping_sizes
+from converters.options import MULTIPLIER, Option, mapping_lr_multiplier, positive
 from converters.stylegan2_nvidia import config_of, filters, rules_of
 
 CLAMP = 256.0  # of all that was trained with 16-bit layers, as NVIDIA's own were
@@ -39,20 +30,17 @@ OPTIONS = {
 }
 
 
-def guessed(arrays: Arrays, options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def guessed(arrays: Arrays, options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Returns what tensors do not say, as keywords of a config, and notices of the guesses."""
-    known, notices = {"mapping_activation": "lrelu", "conv_clamp": CLAMP, **options}, []
-    if "mapping_lr_multiplier" not in options:
-        known["mapping_lr_multiplier"], notice = mapping_lr_multiplier(
-            required(arrays, "mapping.fc0.weight")
-        )
-        notices.append(notice)
+    multiplier, notices = mapping_lr_multiplier(options, required(arrays, "mapping.fc0.weight"))
+    known = {"mapping_activation": "lrelu", "conv_clamp": CLAMP, **options}
+    known["mapping_lr_multiplier"] = multiplier
     if "conv_clamp" not in options:
         notices.append(
             f"conv_clamp is not in the file; {CLAMP:g} is taken, as in NVIDIA's own networks; "
             "conv_clamp=none is for a network trained in 32 bits throughout"
         )
-    return known, tuple(notices)
+    return known, notices
 
 
 def _architecture(arrays: Arrays) -> str:
@@ -69,7 +57,8 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     arrays = _find(tree)
     known, notices = guessed(arrays, options)
     config = config_of(arrays, architecture=_architecture(arrays), **mapping_sizes(arrays), **known)
-    return Recipe(config, rules_of(config), arrays, filters(arrays), notices)
+    notices += averaging(tree, "G_ema", "G")
+    return Recipe(config, rules_of(config), arrays, filters(arrays), tuple(notices))
 
 
 FORMAT = Format(

@@ -1,28 +1,29 @@
 """StyleGAN2 checkpoints of rosinality/stylegan2-pytorch, converted or from training."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from converters.errors import ConversionError
-from converters.formats import (
+from converters.arrays import (
     MAX_BLOCKS,
     MAX_LAYERS,
-    MULTIPLIER,
     Arrays,
-    Format,
-    Recipe,
+    averaging,
     bounded,
     counted,
     extent,
     find_arrays,
     fits,
-    mapping_lr_multiplier,
     required,
+    state_dicts,
 )
+from converters.errors import ConversionError
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER, mapping_lr_multiplier
 from converters.rules import (
     Rule,
     chain,
@@ -109,13 +110,18 @@ def average_w(generator: Any) -> None:
     generator.mapping.w_avg[...] = mean
 
 
-def _mean_w(tree: Any) -> np.ndarray | None:
-    """Returns the mean of w in a file; pSp and e4e store it once for each layer."""
+def _mean_w(tree: Any) -> tuple[np.ndarray | None, bool]:
+    """Returns the mean of w in a file, and whether it varies, so that there is none.
+
+    pSp and e4e store one for each layer, most often the same.
+    """
     average = tree.get("latent_avg") if isinstance(tree, dict) else None
     if not isinstance(average, np.ndarray):
-        return None
+        return None, False
     rows = average if average.ndim == 2 else average.reshape(1, -1)
-    return rows[0] if len(rows) == 1 or (len(rows) and (rows == rows[:1]).all()) else None
+    if len(rows) == 1 or (len(rows) and (rows == rows[:1]).all()):
+        return rows[0], False
+    return None, len(rows) > 1
 
 
 def generator_recipe(arrays: Arrays, tree: Any, options: Mapping[str, Any]) -> Recipe:
@@ -127,19 +133,20 @@ def generator_recipe(arrays: Arrays, tree: Any, options: Mapping[str, Any]) -> R
         options: those of this format.
     """
     arrays = dict(arrays)
-    inferred, notice = mapping_lr_multiplier(required(arrays, "style.1.weight"))
-    multiplier = options.get("mapping_lr_multiplier")
-    config = _config(arrays, multiplier or inferred)
-    notices, finish = ([] if multiplier else [notice]), None
-    average = _mean_w(tree)
+    multiplier, notices = mapping_lr_multiplier(options, required(arrays, "style.1.weight"))
+    config = _config(arrays, multiplier)
+    finish = None
+    average, varies = _mean_w(tree)
     if average is not None:
         arrays["latent_avg"] = average
     else:
         arrays["latent_avg"] = np.zeros(config.w_dim, np.float32)
         finish = average_w
+        lack = "mean w, but one code for each layer" if varies else "mean w"
         notices.append(
-            f"the file has no mean w; estimated from {AVERAGE_SAMPLES} samples for truncation"
+            f"the file has no {lack}; estimated from {AVERAGE_SAMPLES} samples for truncation"
         )
+    notices += averaging(tree, *_CONTAINERS)
     if not any(name.startswith("noises.") for name in arrays):
         for i in range(config.num_convs):
             side = 4 << ((i + 1) // 2)
@@ -150,7 +157,12 @@ def generator_recipe(arrays: Arrays, tree: Any, options: Mapping[str, Any]) -> R
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    return generator_recipe(_find(tree), tree, options)
+    recipe = generator_recipe(_find(tree), tree, options)
+    names = [name for arrays in state_dicts(tree, _CONTAINERS) for name in arrays]
+    if any(name.startswith("encoder.") for name in names):
+        left = "the encoder in the file is left out; the format psp-e4e reads it"
+        return replace(recipe, notices=(*recipe.notices, left))
+    return recipe
 
 
 FORMAT = Format(

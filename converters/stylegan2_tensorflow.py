@@ -6,17 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_BLOCKS, MAX_LAYERS, Arrays, extent, fits, number_of
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_BLOCKS,
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Recipe,
-    extent,
-    fits,
-    number_of,
-)
+from converters.formats import Format, Recipe
 from converters.rules import Rule, chain, channels_last, first, plus_one, scalar
 from converters.stylegan2_nvidia import taps
 from converters.tensorflow import (

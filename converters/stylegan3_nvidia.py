@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_LAYERS, Arrays, bounded, extent, module_arrays
 from converters.errors import ConversionError
-from converters.formats import MAX_LAYERS, Arrays, Format, Recipe, bounded, extent, module_arrays
+from converters.formats import Format, Recipe
 from converters.nvidia import (
     attribute,
     child,

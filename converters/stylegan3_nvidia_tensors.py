@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from converters.arrays import Arrays, averaging, extent, find_arrays, fits
 from converters.errors import ConversionError
-from converters.formats import Arrays, Format, Recipe, extent, find_arrays, fits
+from converters.formats import Format, Recipe
 from converters.nvidia import CONTAINERS, mapping_sizes
 from converters.stylegan2_nvidia_tensors import OPTIONS, guessed
 from converters.stylegan3_nvidia import config_of, filter_of, filters, layer_names, rules_of
@@ -87,7 +88,13 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         **mapping_sizes(arrays),
         **known,
     )
-    return Recipe(config, rules_of(config, names), arrays, filters(arrays), (*notices, _NOTICE))
+    return Recipe(
+        config,
+        rules_of(config, names),
+        arrays,
+        filters(arrays),
+        (*notices, *averaging(tree, "G_ema", "G"), _NOTICE),
+    )
 
 
 FORMAT = Format(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from converters.arrays import Arrays, find_arrays, summary
 from converters.constructors import NETWORKS, THEANO_NETWORK
 from converters.errors import ConversionError
-from converters.formats import Arrays, find_arrays, summary
 from converters.rules import is_numeric
 from jaxlatent.errors import listed
 
@@ -131,13 +131,6 @@ def _variables(node: dict[Any, Any], prefix: str) -> Iterator[tuple[str, np.ndar
         if not isinstance(name, str) or not isinstance(value, np.ndarray):
             raise ConversionError(f"{prefix}variables of the pickled network are malformed")
         yield f"{prefix}{name}", value
-
-
-def growing(level: float) -> tuple[str, ...]:
-    """Returns a notice if a network was saved before it had grown to its end."""
-    if not level:
-        return ()
-    return (f"saved while the network grew: images are those of its level of detail {level:g}",)
 
 
 def setting(

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,9 @@ def load(
         format: the checkpoint's format, if it should not be detected.
         options: what a checkpoint leaves open, such as `{"image_size": "28"}`.
 
+    Warns:
+        UserWarning: of each guess that a checkpoint needed; options say what it leaves open.
+
     Raises:
         FileNotFoundError: if there is nothing at `path`.
         UserError: if it cannot be read, or is a network that generates nothing.
@@ -201,10 +205,9 @@ def load_model(
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")
         return load_bundle(path)
-    from jaxlatent.exports import is_safetensors_model, load_safetensors
-
-    if format is None and not options and is_safetensors_model(Path(path)):
-        return load_safetensors(path)
     from converters import convert
 
-    return convert(path, format, options).model
+    converted = convert(path, format, options)
+    for notice in converted.notices:
+        warnings.warn(f"{path}: {notice}", stacklevel=2)
+    return converted.model

@@ -60,7 +60,7 @@ def replaced(config: Any, changes: Mapping[str, str]) -> Any:
             problems.append(f"no setting {name!r}; there are {', '.join(hints)}")
             continue
         try:
-            found[name] = typed(hints[name], _value(text))
+            found[name] = typed(hints[name], _value(text, hints[name]))
         except (TypeError, KeyError, AttributeError) as error:
             problems.append(f"{name}={text[:80]}: {error}")
     if problems:
@@ -68,7 +68,9 @@ def replaced(config: Any, changes: Mapping[str, str]) -> Any:
     return dataclasses.replace(config, **found)
 
 
-def _value(text: str) -> Any:
+def _value(text: str, hint: Any) -> Any:
+    if text.lower() == "none" and type(None) in get_args(hint):
+        return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -105,7 +105,7 @@ def is_export(path: Path) -> bool:
     return {file.name for file in path.iterdir()} == expected
 
 
-def save_stablehlo(generator: Generator, path: str | os.PathLike[str]) -> dict[str, float]:
+def save_stablehlo(generator: Model, path: str | os.PathLike[str]) -> dict[str, float]:
     """Writes a generator as a folder of StableHLO programs and their parameters.
 
     A program's arguments are the parameters by name, then z [n, z_dim] (`map`) or codes [n, L, d]
@@ -124,8 +124,13 @@ def save_stablehlo(generator: Generator, path: str | os.PathLike[str]) -> dict[s
         machine, from the generator's own, relative to their largest value.
 
     Raises:
-        UserError: if the folder cannot be written or holds something else.
+        UserError: if it is no generator, or the folder cannot be written or holds something else.
     """
+    if not isinstance(generator, Generator):
+        raise UserError(
+            f"StableHLO is written of generators; this is a network of the family "
+            f"{generator.family}, which is exported as safetensors"
+        )
     from safetensors.flax import load_file
     from safetensors.flax import save as packed
 

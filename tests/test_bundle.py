@@ -221,7 +221,8 @@ def test_damaged_bundles_are_refused(bundle, tmp_path):
 
 
 def test_checkpoint_files_load_directly(bundle):
-    generator = jaxlatent.load(CHECKPOINT, options={"image_size": "32"})
+    with pytest.warns(UserWarning, match=r"netG.*: not in the file, taken as usual: strides=1,2"):
+        generator = jaxlatent.load(CHECKPOINT, options={"image_size": "32"})
     assert generator.origin.file == CHECKPOINT.name
     with pytest.raises(UserError, match="for checkpoint files"):
         jaxlatent.load(bundle, format="torch-dcgan")

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 
@@ -18,6 +17,7 @@ from jaxlatent.keys import seed_keys
 
 STYLEGAN2 = OWN / "rosinality_res32" / "checkpoint.pt"
 MNIST = OWN / "dcgan_mnist28" / "netG_epoch_99.pth"
+INFOGAN = OWN / "infogan_mnist" / "model_final_MNIST"
 CONDITIONAL = OWN / "ada_res64_cond10" / "checkpoint.pkl"
 
 
@@ -61,6 +61,28 @@ def test_convert_tells_what_it_made_and_what_it_guessed(run, tmp_path):
     assert "note: mapping_lr_multiplier is not in the file" in out
     assert "model: stylegan2, 32x32, 3 channels, from rosinality-stylegan2" in out
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "parameters"]
+
+
+def test_guesses_about_a_checkpoint_are_told_by_every_command(run):
+    status, _, error = run("info", STYLEGAN2)
+    assert status == 0
+    assert "jaxlatent: warning:" in error
+    assert "checkpoint.pt: mapping_lr_multiplier is not in the file" in error
+
+
+def test_options_that_a_checkpoint_needs_are_told_where_to_give(run):
+    command = f"jaxlatent convert {MNIST} OUT --option NAME=VALUE"
+    refused(run("generate", MNIST, "-o", "a.png"), command)
+    assert command not in run("convert", MNIST, "m")[2]
+
+
+def test_the_codes_of_an_infogan_are_directions(run):
+    status, out, _ = run("find", "infogan", INFOGAN, "-o", "codes.safetensors")
+    assert status == 0
+    assert "continuous 0" in out
+    found = jaxlatent.Directions.load("codes.safetensors")
+    assert f"codes.safetensors: {len(found.names)} directions in z" in out
+    refused(run("find", "infogan", "MODELS/mnist", "-o", "c.safetensors"), "of the family dcgan")
 
 
 def test_formats_lists_every_format_and_option(run):
@@ -175,9 +197,9 @@ def test_boundaries_from_other_projects(run):
 def test_directions_of_other_weights_warn_in_one_line(run):
     assert run("find", "sefa", "MODELS/mnist", "-o", "d.safetensors")[0] == 0
     refused(run("sweep", "MODELS/stylegan2", "d.safetensors", "-o", "s.png"), "width 100")
-    shutil.copytree(OWN / "dcgan_64", "other")
+    assert run("convert", OWN / "dcgan_64" / "netG_epoch_24.pth", "other")[0] == 0
     flags = ("--seeds", "0", "--index", "0", "-o", "s.npy")
-    status, _, error = run("sweep", "other/netG_epoch_24.pth", "d.safetensors", *flags)
+    status, _, error = run("sweep", "other", "d.safetensors", *flags)
     assert status == 0
     assert error.startswith("jaxlatent: warning: these directions were found in a generator")
     assert error.count("\n") == 1

@@ -47,6 +47,7 @@ def test_numbers_are_not_truth_values():
 def test_settings_from_text():
     changed = replaced(STYLEGAN2_CONFIG, {"conv_clamp": "256", "architecture": "resnet"})
     assert changed == dataclasses.replace(STYLEGAN2_CONFIG, conv_clamp=256.0, architecture="resnet")
+    assert replaced(changed, {"conv_clamp": "none"}).conv_clamp is None
     assert replaced(STYLEGAN2_CONFIG, {"conv_clamp": "null"}).conv_clamp is None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import converters
 import jaxlatent
 from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError, demo
@@ -61,7 +62,7 @@ def test_sweeps_change_faces_without_breaking_them(checkpoint):
     from jaxlatent.find import sefa
     from jaxlatent.keys import seed_keys
 
-    generator = jaxlatent.load(checkpoint)
+    generator = converters.convert(checkpoint).model
     codes = generator.broadcast(generator.sample_z(seed_keys(demo._SHOWN), 3))
     directions = sefa(generator.affines(), 6).bind(generator)
     images = jaxlatent.sweep(generator, codes, directions, demo._POSITIONS, mode="absolute")

@@ -10,10 +10,12 @@ from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled
 from safetensors.flax import load_file, save_file
 
 import jaxlatent
+from converters import convert
 from jaxlatent import UserError
 from jaxlatent.exports import load_safetensors, save_safetensors, save_stablehlo
 from jaxlatent.model import Origin
-from jaxlatent.parameters import cast, fingerprint
+from jaxlatent.networks import ResNetConfig
+from jaxlatent.parameters import cast, fingerprint, parameters
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +34,17 @@ def test_programs_give_what_the_generator_gives_for_any_number_of_samples(export
         name: jax.export.deserialize(bytearray((folder / f"{name}.stablehlo").read_bytes()))
         for name in differences
     }
+
+    def both(generator, z, codes):
+        return generator.broadcast(generator.map(z)), generator.synthesize(codes)
+
     for n in (1, 5):
         z = generator.sample_z(jax.random.key(1), n)
         codes = programs["map"].call(arrays, z)
-        np.testing.assert_allclose(codes, generator.broadcast(generator.map(z)), atol=1e-5)
+        mapped, rendered = jax.jit(both)(generator, z, codes)
+        np.testing.assert_allclose(codes, mapped, atol=1e-5)
         images = programs["synthesize"].call(arrays, codes)
-        np.testing.assert_allclose(images, generator.synthesize(codes), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(images, rendered, rtol=1e-4, atol=1e-4)
     assert programs["synthesize"].platforms == ("cpu", "cuda", "tpu")
 
 
@@ -68,6 +75,23 @@ def test_safetensors_round_trip(tmp_path):
     assert fingerprint(again) == fingerprint(generator)
     assert again.origin == generator.origin
     assert again.config == generator.config
+
+
+def test_exports_are_converted_again_as_files_and_in_folders(tmp_path):
+    generator = cast(filled(DCGAN_CONFIG), "bfloat16")
+    save_safetensors(generator, tmp_path / "model.safetensors")
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        assert fingerprint(jaxlatent.load(path)) == fingerprint(generator)
+        assert fingerprint(convert(path).model) == fingerprint(generator)
+    kinds = {str(a.dtype) for a in parameters(convert(tmp_path, dtype="float32").model).values()}
+    assert kinds == {"float32"}
+
+
+def test_only_generators_become_programs(tmp_path):
+    network = filled(ResNetConfig(5, (1, 1), (4, 5), (8, 9), 6))
+    with pytest.raises(UserError, match="family resnet, which is exported as safetensors"):
+        save_stablehlo(network, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_without_a_model_are_refused(tmp_path):

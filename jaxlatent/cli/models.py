@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     "--option", "options", multiple=True, metavar="KEY=VALUE", help="What the file leaves open."
 )
 @click.option(
-    "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32",
-    show_default=True, help="Type of the trained parameters on disk and in memory.",
+    "--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="Type of the trained parameters on disk and in memory; float32 if not given.",
 )  # fmt: skip
 def convert(
-    checkpoint: str, out_dir: str, name: str | None, options: tuple[str, ...], dtype: str
+    checkpoint: str, out_dir: str, name: str | None, options: tuple[str, ...], dtype: str | None
 ) -> None:
     """Convert a PyTorch or TensorFlow CHECKPOINT into the model folder OUT_DIR.
 
@@ -68,11 +68,10 @@ def info(model: str) -> None:
     """Say what MODEL is: family, sizes, spaces, origin, configuration."""
     import dataclasses
 
-    from jaxlatent.bundle import load_model
     from jaxlatent.generators import Generator
     from jaxlatent.parameters import fingerprint, parameters
 
-    network = load_model(model)
+    network = loaded(model, any_network=True)
     rows: dict[str, Any] = {"family": network.family}
     if isinstance(network, Generator):
         spaces = [f"{name} [{rows}, {width}]" for name, (rows, width) in network.spaces.items()]
@@ -121,11 +120,12 @@ def export(model: str, out: str, to: str, settings: tuple[str, ...]) -> None:
         console.checked_suffix(out, ".safetensors")
     from jaxlatent import exports
 
+    network = loaded(model, changes, any_network=True)
     if to == "safetensors":
-        exports.save_safetensors(loaded(model, changes, any_network=True), out)
+        exports.save_safetensors(network, out)
         click.echo(f"{out}: read again, the same parameters")
         return
-    differences = exports.save_stablehlo(loaded(model, changes), out)
+    differences = exports.save_stablehlo(network, out)
     for name, difference in differences.items():
         click.echo(f"{out}/{name}.stablehlo: read again, differs by {difference:.1e} at most")
 

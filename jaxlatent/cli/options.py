@@ -1,5 +1,6 @@
 """What several commands take and do: options, examples, loading a model with its settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -42,13 +43,21 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def loaded(model: str, changes: dict[str, str], any_network: bool = False) -> Any:
+def loaded(model: str, changes: Mapping[str, str] | None = None, any_network: bool = False) -> Any:
     """Returns the model with the settings that were given."""
+    from converters import ConversionError
     from jaxlatent.bundle import load, load_model
     from jaxlatent.configs import replaced
     from jaxlatent.parameters import build, parameters
 
-    network = load_model(model) if any_network else load(model)
+    try:
+        network = load_model(model) if any_network else load(model)
+    except ConversionError as error:
+        if "option" not in str(error):
+            raise
+        raise ConversionError(
+            f"{error}; options are taken by `jaxlatent convert {model} OUT --option NAME=VALUE`"
+        ) from None
     if not changes:
         return network
     return build(replaced(network.config, changes), parameters(network), network.origin)

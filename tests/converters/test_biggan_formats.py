@@ -135,7 +135,7 @@ def test_statistics_may_be_kept_by_a_layer_of_their_own():
     np.testing.assert_array_equal(sums[mean], 4 * expected[mean])
     running_averages = wrapped | dict.fromkeys(counters, np.float32([0]))
     _, found, notices = fitted(running_averages)
-    assert len(notices) == 1, "only the guessed epsilon"
+    assert len(notices) == 2, "only the guessed epsilon and activation"
     np.testing.assert_array_equal(found[mean], sums[mean])
 
 
@@ -155,7 +155,9 @@ def test_epsilon_is_guessed_or_given():
     assert "TensorFlow Hub" in notices[0]
     config, _, notices = fitted(state, norm_epsilon="0.01")
     assert config.norm_epsilon == 0.01
-    assert not notices
+    assert [notice.startswith("the activation (G_nl)") for notice in notices] == [True]
+    with pytest.raises(ConversionError, match="depth is for BigGAN-deep"):
+        fitted(state, depth="2")
 
 
 def test_the_depth_is_guessed_or_given():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from converters import FORMATS, ConversionError, convert, detect
-from converters.formats import module_arrays, state_dicts
+from converters.arrays import averaging, module_arrays, state_dicts
 from converters.stylegan2_nvidia import taps
 
 RANDOM = np.random.RandomState(0)
@@ -53,6 +53,53 @@ def test_batch_norms_listed_after_all_convolutions(tmp_path):
     ordered |= {k: v for k, v in state.items() if k.startswith("norm")}
     generator = convert(write(tmp_path, ordered)).model
     np.testing.assert_array_equal(generator.layers[1].norm.scale[...], state["norm1.weight"])
+
+
+@pytest.mark.parametrize("names", [("main.", "main."), ("conv", "bn")])
+def test_layers_sorted_as_text_keep_their_order(tmp_path, names):
+    """Safetensors files do so: main.10 comes before main.2, and bn0 before all convolutions."""
+    state, kernels = {}, (4,) * 5
+    stack = dcgan(kernels)
+    for i in range(len(kernels)):
+        for ours, owner in zip(("conv", "norm"), names, strict=True):
+            number = 3 * i + (ours == "norm") if names[0] == names[1] else i + 7
+            for leaf in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                if f"{ours}{i}.{leaf}" in stack:
+                    state[f"{owner}{number}.{leaf}"] = stack[f"{ours}{i}.{leaf}"]
+    counters = sorted(name for name in state if name.endswith("tracked"))
+    ordered = [*counters, *sorted(set(state) - set(counters))]
+    generator = convert(write(tmp_path, {name: state[name] for name in ordered})).model
+    assert generator.image_shape == (64, 64, 3)
+    for i in range(len(kernels) - 1):
+        scale = generator.layers[i].norm.scale[...]
+        np.testing.assert_array_equal(scale, stack[f"norm{i}.weight"])
+
+
+def test_what_is_taken_as_usual_is_told(tmp_path):
+    path = write(tmp_path, dcgan())
+    (notice,) = convert(path).notices
+    assert notice.endswith(
+        "strides=1,2,2, paddings=0,1,1, activation=relu, output_activation=tanh, norm_epsilon=1e-05"
+    )
+    options = {"strides": "1,2,2", "paddings": "0,1,1", "activation": "relu"}
+    options |= {"output_activation": "tanh", "norm_epsilon": "1e-5"}
+    assert not convert(path, options=options).notices
+
+
+def test_the_trained_generator_is_read_with_a_notice_where_there_is_no_average():
+    average, trained = {"a": normal(1)}, {"a": normal(1)}
+    assert not averaging({"g_ema": average, "g": trained}, "g_ema", "g")
+    assert not averaging(average, "g_ema", "g")
+    (notice,) = averaging({"models": {"generator": trained}}, "generator_smooth", "generator")
+    assert "no generator_smooth; generator is read" in notice
+
+
+@pytest.mark.parametrize("name", ["nvidia-stylegan3", "rosinality-stylegan2"])
+def test_the_wrong_format_of_a_pickled_module_lists_its_arrays(name):
+    layer = {"_parameters": {"weight": normal(2, 2)}, "_buffers": {}, "_modules": {}}
+    tree = {"G_ema": {"_modules": {"mapping": {"_modules": {"fc0": layer}}}}, "D": {}}
+    with pytest.raises(ConversionError, match=r"missing .*; .*mapping\.fc0\.weight"):
+        FORMATS[name].recipe(tree, {})
 
 
 def test_a_convolution_may_lack_its_batch_norm(tmp_path):

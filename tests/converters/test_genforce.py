@@ -150,6 +150,18 @@ def test_fused_layers_equal_the_originals_transposed_convolution(read):
     np.testing.assert_allclose(upsampled(x, generator.blocks[1].conv0.kernel), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("state", "lod"),
+    [
+        (pggan(lod=np.float32(0.5)), "0.5"),
+        (interfacegan_pggan(lod=np.float32(0.5)), "1"),
+        (stylegan1(**{"synthesis.lod": np.float32(1)}), "1"),
+    ],
+)
+def test_networks_saved_while_they_grew_are_told(read, state, lod):
+    assert any(notice.endswith(f"level of detail {lod}") for notice in read(state).notices)
+
+
 def test_auto_fuses_from_128_pixels_on(read):
     state = stylegan1(channels=(1,) * 6)
     converted = read(state)
@@ -163,10 +175,14 @@ def test_auto_fuses_from_128_pixels_on(read):
 
 
 def test_shapes_tell_whether_a_pggan_is_fused_or_a_notice_says_that_it_is_a_guess(read):
-    assert read(pggan()).notices == ()
+    known = {"label_size": "0", "output_activation": "linear"}
+    assert read(pggan(), **known).notices == ()
+    labels, output = read(pggan()).notices
+    assert labels.startswith("label_size is not in the file; 0 taken")
+    assert output.startswith("output_activation is not in the file; linear taken")
     square = pggan(channels=(3, 3))
-    assert "shapes do not tell; false taken" in read(square).notices[0]
-    plain, flipped = (read(square, fused_scale=value) for value in ("false", "true"))
+    assert "shapes do not tell; false taken" in read(square).notices[-1]
+    plain, flipped = (read(square, fused_scale=value, **known) for value in ("false", "true"))
     assert plain.notices == flipped.notices == ()
     kernels = [c.model.blocks[1].conv0.kernel[...] for c in (plain, flipped)]
     np.testing.assert_array_equal(kernels[0][::-1, ::-1].transpose(0, 1, 3, 2), kernels[1])

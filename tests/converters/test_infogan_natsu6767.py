@@ -73,8 +73,10 @@ def test_other_latent_vectors_need_options():
         fitted(tree)
     config = fitted(tree, categorical="4,3", continuous="1").config
     assert (config.num_noise, config.categorical, config.num_continuous) == (22, (4, 3), 1)
-    config = fitted(tree, categorical="0").config
+    config = fitted(tree, categorical="0", continuous="0").config
     assert (config.num_noise, config.categorical) == (30, ())
+    with pytest.raises(ConversionError, match=r"continuous alone leaves open .* give both"):
+        fitted(tree, continuous="2")
 
 
 @pytest.mark.parametrize(

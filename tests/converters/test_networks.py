@@ -224,8 +224,10 @@ def test_encoder_and_decoder_come_together():
 
 
 def test_the_decoder_alone_on_request():
-    config, arrays, _ = fit(e4e(), "rosinality-stylegan2")
+    config, arrays, notices = fit(e4e(), "rosinality-stylegan2")
     assert config == fit(e4e())[0].decoder
+    assert any("the encoder in the file is left out" in notice for notice in notices)
+    assert any("no mean w, but one code for each layer" in notice for notice in notices)
     rows = np.broadcast_to(normal(28), (8, 28))
     _, arrays, notices = fit({**e4e(), "latent_avg": rows}, "rosinality-stylegan2")
     np.testing.assert_array_equal(arrays["mapping/w_avg"], rows[0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from converters import FORMATS, ConversionError, detect, read_checkpoint
-from converters.formats import module_arrays
+from converters.arrays import module_arrays
 from converters.rules import apply_rules
 from converters.stylegan3_nvidia import filter_of, layer_names
 from jaxlatent.parameters import parameter_shapes

@@ -60,6 +60,10 @@ def mimicry(size=32, classes=0, spectral=False, attention=0):
     return {"model_state_dict": state, "optimizer_state_dict": {}, "global_step": 7}
 
 
+def notices(tree, **options):
+    return FORMAT.recipe(tree, FORMAT.parse_options(options)).notices
+
+
 def fitted(tree, **options):
     recipe = FORMAT.recipe(tree, FORMAT.parse_options(options))
     shapes = parameter_shapes(recipe.config)
@@ -103,6 +107,15 @@ def test_attention_at_other_sizes_needs_an_option():
 
 def test_sigmoid_is_an_option():
     assert fitted(mimicry(), output_activation="sigmoid")[0].output_activation == "sigmoid"
+    assert "DCGANGeneratorCIFAR" in notices(mimicry())[0]
+    assert not notices(mimicry(), output_activation="sigmoid")
+    assert not notices(mimicry(64))
+
+
+def test_the_place_of_attention_is_a_guess():
+    (notice,) = notices(mimicry(32, 3, True, 8))
+    assert notice.startswith("attention_block is not in the file; 3 taken")
+    assert not notices(mimicry(32, 3, True, 8), attention_block="3")
 
 
 @pytest.mark.parametrize(

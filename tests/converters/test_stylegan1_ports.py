@@ -60,10 +60,12 @@ def test_lernapparats_files_hold_the_same_network(tmp_path):
 
 
 def test_what_the_file_leaves_open_is_told(tmp_path):
-    multiplier, noise = convert(FILE).notices
+    multiplier, noise, depth, alpha = convert(FILE).notices
+    assert depth.startswith("depth is not in the file; 3 taken, all resolutions")
+    assert alpha.startswith("alpha is not in the file; 1.0 taken")
     assert multiplier.startswith("mapping_lr_multiplier is not in the file; 0.01 fits")
     assert noise.startswith(NOISE)
-    found = converted(tmp_path, arrays(), mapping_lr_multiplier="0.02")
+    found = converted(tmp_path, arrays(), mapping_lr_multiplier="0.02", depth="3", alpha="1")
     assert found.model.config.mapping_lr_multiplier == 0.02
     assert [n.startswith(NOISE) for n in found.notices] == [True]
 
@@ -91,7 +93,7 @@ def test_classes_are_embedded_and_normalised_with_z(tmp_path):
     config = found.model.config
     assert (config.z_dim, config.embed_dim, config.c_dim) == (20, 12, 10)
     assert not config.has_w_avg
-    assert found.notices[-1] == "the file has no mean w, so codes cannot be truncated"
+    assert "the file has no mean w, so codes cannot be truncated" in found.notices
 
 
 def test_blurs_are_read_from_the_file_and_must_agree(tmp_path):

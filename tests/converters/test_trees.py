@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from converters import FORMATS, Checkpoint, ConversionError, convert, detect, read_checkpoint
+from converters.arrays import MAX_BLOCKS, MAX_LAYERS
 from converters.errors import MALFORMED
-from converters.formats import MAX_BLOCKS, MAX_LAYERS
 from jaxlatent.parameters import parameter_shapes
 
 module = importlib.import_module("converters.convert")  # the function has its name

@@ -126,6 +126,7 @@ def test_shapes(generator, codes, label):
     assert hash(generator.config) == hash(dataclasses.replace(generator.config))
 
 
+@pytest.mark.slow
 def test_jit_equals_eager(generator, codes, label):
     np.testing.assert_allclose(
         synthesize(generator, codes, label),
@@ -178,13 +179,12 @@ def test_gradients_by_codes_and_by_parameters(generator, codes, label):
     def loss(generator, codes):
         return jnp.mean(jnp.square(generator.synthesize(codes, label=label)))
 
-    by_codes = jax.jit(jax.grad(loss, argnums=1))(generator, codes)
+    by_weights, by_codes = jax.jit(jax.grad(loss, argnums=(0, 1)))(generator, codes)
     assert jnp.isfinite(by_codes).all()
     assert (jnp.abs(by_codes).sum(axis=(0, 2)) > 0).all(), "every layer's code matters"
     step = 1e-2 * by_codes / jnp.linalg.norm(by_codes)
     slope = (loss(generator, codes + step) - loss(generator, codes - step)) / 2
     np.testing.assert_allclose(slope, jnp.vdot(by_codes, step), rtol=0.05)
-    by_weights = jax.jit(jax.grad(loss))(generator, codes)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(by_weights))
 
 
