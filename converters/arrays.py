@@ -1,5 +1,6 @@
 """Finding a network among what a file holds, and counting and measuring its arrays."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -10,15 +11,17 @@ from converters.errors import ConversionError
 from jaxlatent.errors import listed
 
 Arrays = Mapping[str, np.ndarray]
-MAX_BLOCKS = 11  # of a synthesis network: 4 to 4096 pixels; published ones end at 1024
+MAX_BLOCKS = 10  # of a synthesis network: 4 to 2048 pixels; published ones end at 1024
 MAX_LAYERS = 64  # of a stack or a mapping network; published ones have 8
 _MAX_ARRAYS = 100_000
 _MAX_MODULES = 10_000
 _MAX_PREFIX = 1000
 _MAX_NESTED = 16
 _MAX_NAME = 200
-_WRAPPERS = ("module.", "model.", "state_dict.")
-_PARTS = ("g_ema.", "G_ema.", "generator_ema.", "generator.", "netG.", "G.", "decoder.")
+_WRAPPERS = ("module.", "model.", "state_dict.", "net.", "_orig_mod.")
+_PARTS = ("generator", "netG", "G", "g", "gen", "decoder")  # of several networks in one dict
+_AVERAGE = re.compile("(^|[^a-z])ema([^a-z]|$)|shadow|smooth|averag", re.IGNORECASE)
+_COUNTERS = ("epoch", "iter", "iteration", "step", "global_step")  # what trainers store beside
 
 
 def bounded(count: int, most: int, what: str) -> int:
@@ -95,28 +98,51 @@ def state_dicts(tree: Any, names: Sequence[str]) -> list[Arrays]:
         return _unwrapped(tree)
     if not isinstance(tree, dict) or len(tree) > _MAX_ARRAYS:
         return []
-    ordered = [tree[name] for name in names if name in tree]
-    ordered += [value for key, value in tree.items() if key not in names]
+    ordered = [tree[key] for key in _best_first(tree, names)]
     found = [arrays for value in ordered if is_state_dict(value) for arrays in _unwrapped(value)]
     inner = [value for value in ordered if isinstance(value, dict) and not is_state_dict(value)]
     for value in inner[:_MAX_NESTED]:  # e.g. {"models": {"generator_smooth": ...}}
-        nested = [value[name] for name in names if name in value]
+        nested = [value[k] for k in _best_first(value, names) if k in names or _is_average(k)]
         found += [arrays for v in nested if is_state_dict(v) for arrays in _unwrapped(v)]
     return found
 
 
+def _is_average(key: Any) -> bool:
+    """Tells whether a name is of a moving average, which gives better images: G_ema, gen_shadow."""
+    return isinstance(key, str) and len(key) < _MAX_NAME and _AVERAGE.search(key) is not None
+
+
+def _best_first(tree: dict[Any, Any], names: Sequence[str]) -> list[Any]:
+    """Returns the keys, averages before all others, then those that are looked for, in order."""
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(
+        tree,
+        key=lambda k: (
+            not _is_average(k),
+            places.get(k, len(places)) if isinstance(k, str) else len(places),
+        ),
+    )
+
+
 def _unwrapped(arrays: Arrays) -> list[Arrays]:
     """Returns the arrays without the prefix of wrappers, then those of a generator among them."""
+    arrays = _stripped({k: a for k, a in arrays.items() if k not in _COUNTERS or a.size != 1})
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        head, dot, rest = name.partition(".")
+        if dot and (head in _PARTS or _is_average(head)):
+            parts.setdefault(head, {})[rest] = array
+    return [arrays, *(_stripped(parts[head]) for head in _best_first(parts, _PARTS))]
+
+
+def _stripped(arrays: Arrays) -> Arrays:
+    """Returns the arrays without the prefixes that wrappers give to all names."""
     for _ in range(_MAX_NESTED):
         prefix = next((p for p in _WRAPPERS if all(name.startswith(p) for name in arrays)), None)
-        if prefix is None:
+        if prefix is None or not arrays:
             break
         arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
-    parts = [
-        {name.removeprefix(p): array for name, array in arrays.items() if name.startswith(p)}
-        for p in _PARTS
-    ]
-    return [arrays, *(part for part in parts if part)]
+    return arrays
 
 
 def find_arrays(tree: Any, names: Sequence[str], marks: Sequence[str]) -> Arrays:
@@ -132,19 +158,16 @@ def find_arrays(tree: Any, names: Sequence[str], marks: Sequence[str]) -> Arrays
     """
     found = state_dicts(tree, names)
     best = max(found, key=lambda arrays: sum(mark in arrays for mark in marks), default=None)
-    if best is None:
-        raise ConversionError(
-            f"the names do not fit this format: missing {listed(list(marks), 3)}; no dict of named "
-            f"arrays in the file, which has {contents(tree)}"
-        )
-    missing = [mark for mark in marks if mark not in best]
-    if missing:
-        others = [name for name in best if name not in marks]
-        raise ConversionError(
-            f"the names do not fit this format: missing {listed(missing, 3)}; "
-            f"the file has {listed([name[:_MAX_NAME] for name in others], 3)}"
-        )
-    return best
+    names_there = pickled_names(tree) if best is None else list(best)
+    missing = [mark for mark in marks if mark not in names_there]
+    if best is not None and not missing:
+        return best
+    others = [name[:_MAX_NAME] for name in names_there if name not in marks]
+    kind = "" if best is not None else "is no dict of named arrays; it "
+    raise ConversionError(
+        f"the names do not fit this format: missing {listed(missing, 3) or 'a dict of arrays'}; "
+        f"the file {kind}has {listed(others, 3) if names_there else summary(tree)}"
+    )
 
 
 def averaging(tree: Any, averaged: str, trained: str) -> list[str]:
@@ -210,16 +233,36 @@ def _named(node: dict[Any, Any], group: str, prefix: str) -> Collection[tuple[st
     return items.items()
 
 
-def contents(tree: Any) -> str:
-    """Returns a few names of the arrays of a pickled torch module; for all else, its summary."""
-    nodes = [tree.get("G_ema"), tree.get("G"), tree] if isinstance(tree, dict) else []
+def pickled_names(tree: Any) -> list[str]:
+    """Returns the names of the arrays of a pickled torch module or TensorFlow network, if any."""
+    nodes: list[Any] = [tree]
+    if isinstance(tree, dict):
+        nodes = [tree.get("G_ema"), tree.get("G"), tree]
+    elif isinstance(tree, (list, tuple)):
+        nodes = [*tree[2:3], *tree[:2]]  # (G, D, Gs)
     for node in nodes:
         if isinstance(node, dict) and isinstance(node.get("_modules"), dict):
             try:
-                return listed([name[:_MAX_NAME] for name in module_arrays(node)], limit=3)
+                return list(module_arrays(node))
             except ConversionError:
-                break
-    return summary(tree)
+                return []
+        if isinstance(node, dict) and isinstance(node.get("variables"), (list, tuple)):
+            parts = node.get("components")
+            inner = list(parts.values()) if isinstance(parts, dict) else []
+            return [
+                pair[0]
+                for part in (node, *inner)
+                if isinstance(part, dict) and isinstance(part.get("variables"), (list, tuple))
+                for pair in part["variables"]
+                if isinstance(pair, (list, tuple)) and pair and isinstance(pair[0], str)
+            ]
+    return []
+
+
+def contents(tree: Any) -> str:
+    """Returns a few names of the arrays of a pickled network; for all else, its summary."""
+    names = [name[:_MAX_NAME] for name in pickled_names(tree)]
+    return listed(names, limit=3) if names else summary(tree)
 
 
 def summary(tree: Any) -> str:

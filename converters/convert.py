@@ -12,7 +12,7 @@ from converters.errors import MALFORMED, CheckpointError, ConversionError, descr
 from converters.formats import Format
 from converters.reader import Checkpoint, read_checkpoint
 from converters.rules import apply_rules
-from jaxlatent.bundle import WEIGHTS
+from jaxlatent.bundle import CONFIG_FILE, WEIGHTS, load_bundle
 from jaxlatent.errors import UserError
 from jaxlatent.exports import MODEL_FORMAT, is_safetensors_model, load_safetensors
 from jaxlatent.model import Model, Origin
@@ -46,7 +46,7 @@ def convert(
 
     Args:
         path: the file, or a Hugging Face folder that holds it; an export of our own to safetensors
-            too.
+            or a model folder too.
         format: the format's name, if it should not be detected.
         options: what the file leaves open, by name, as text.
         dtype: of the trained parameters, "float32", "bfloat16" or "float16"; `None` is float32,
@@ -66,6 +66,9 @@ def convert(
     chosen = None if format is None else named(format)
     if dtype is not None and dtype not in DTYPES:
         raise ConversionError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    if _is_bundle(Path(path)):
+        model = load_bundle(path)
+        return Converted(cast(model, dtype) if dtype else model, "jaxlatent-bundle", ())
     file = _file(Path(path))
     if chosen is None and not options and is_safetensors_model(file):
         model = load_safetensors(file)
@@ -83,6 +86,11 @@ def convert(
         raise ConversionError(
             f"{path}: not a sound{name} checkpoint: {described(error)}"
         ) from error
+
+
+def _is_bundle(path: Path) -> bool:
+    """Tells a bundle from a Hugging Face folder, which has a config.json too."""
+    return (path / CONFIG_FILE).is_file() and not any((path / n).is_file() for n in WEIGHTS)
 
 
 def _file(path: Path) -> Path:

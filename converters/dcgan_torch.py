@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.arrays import MAX_LAYERS, Arrays, bounded, fits, state_dicts, summary
+from converters.arrays import MAX_LAYERS, Arrays, bounded, contents, fits, state_dicts
 from converters.errors import ConversionError
 from converters.formats import Format, Recipe
 from converters.options import Option, integer, integers, positive
@@ -108,18 +108,25 @@ def _check_chain(stages: list[_Stage]) -> None:
         raise ConversionError(f"not a DCGAN generator: {'; '.join(problems)}")
 
 
-def _find(tree: Any) -> tuple[Arrays, list[_Stage]]:
-    """Returns the first state dict that is a generator; if none is, says why the first is not."""
-    problems = []
+def _find(tree: Any) -> tuple[Arrays, list[_Stage], list[str]]:
+    """Returns the first state dict that is a generator; if none is, says why the first is not.
+
+    Returns:
+        It, its layers, and a notice if there are others.
+    """
+    problems, found = [], []
     for arrays in state_dicts(tree, _CONTAINERS):
         try:
-            return arrays, _stages(arrays)
+            found.append((arrays, _stages(arrays)))
         except ConversionError as error:
             problems.append(error)
+    if found:
+        several = f"the file has {len(found)} generators; the first is read, an average before all"
+        return *found[0], [several] if len(found) > 1 else []
     raise (
         problems[0]
         if problems
-        else ConversionError(f"no dict of named arrays in the file, which has {summary(tree)}")
+        else ConversionError(f"no dict of named arrays in the file, which has {contents(tree)}")
     )
 
 
@@ -182,7 +189,7 @@ def _guess(
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    arrays, stages = _find(tree)
+    arrays, stages, notices = _find(tree)
     geometry = _geometry(stages, options)
     config = DCGANConfig(
         z_dim=stages[0].inputs,
@@ -208,7 +215,18 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
                 Rule(f"{stage.norm}.running_var", f"{target}/norm/variance", nonnegative=True),
             ]
     counters = [k for k in arrays if k.endswith("num_batches_tracked")]
-    return Recipe(config, rules, arrays, counters, _guesses(config, options))
+    notices += [*_order(arrays, stages), *_guesses(config, options)]
+    return Recipe(config, rules, arrays, counters, tuple(notices))
+
+
+def _order(arrays: Arrays, stages: list[_Stage]) -> list[str]:
+    """Returns a notice if only names that were sorted as text tell the order of the layers."""
+    names = [name for name in arrays if not name.endswith("num_batches_tracked")]
+    kinds = {re.sub("[0-9]+", "", stage.name) for stage in stages}
+    if len(kinds) == 1 or names != sorted(names):
+        return []
+    order = listed([stage.name for stage in stages], 6)
+    return [f"the layers are taken in the order of their names: {order}"]
 
 
 def _guesses(config: DCGANConfig, options: Mapping[str, Any]) -> tuple[str, ...]:

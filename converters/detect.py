@@ -97,8 +97,14 @@ def detect(tree: Any) -> Format:
         for mark, reason in _UNREAD.items():
             if mark in arrays:
                 raise ConversionError(f"the file is of {reason}, which is not read")
+    reason = ""
+    if state_dicts(tree, ()):
+        try:
+            dcgan_torch.FORMAT.recipe(tree, {})
+        except ConversionError as error:
+            reason = f"no plain stack either: {error}; "
     raise ConversionError(
-        f"no known network in the file, which holds {summary(tree)}; "
+        f"no known network in the file, which holds {summary(tree)}; {reason}"
         f"formats read: {', '.join(FORMATS)}"
     )
 

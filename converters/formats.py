@@ -70,6 +70,9 @@ class Format:
         for name, option in self.options.items():
             if name not in options:
                 continue
+            if not isinstance(options[name], str):
+                problems.append(f"option {name}={options[name]!r}: options are text, as in '28'")
+                continue
             try:
                 values[name] = option.parse(options[name])
             except ValueError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.errors import ConversionError
 from converters.rules import is_numeric
 
 
@@ -66,6 +67,7 @@ MULTIPLIER = Option(positive, "of the training, inferred if not given")
 """What says the mapping network's learning-rate multiplier."""
 
 _MULTIPLIERS = (0.01, 0.02, 0.05, 0.1, 1.0)  # those of published StyleGANs
+_FAR = 3  # times as large or small as that of a fresh network: not by training alone
 
 
 def taken(
@@ -94,6 +96,9 @@ def mapping_lr_multiplier(
     Returns:
         The multiplier and, if it was inferred, a notice.
 
+    Raises:
+        ConversionError: if the weights fit no multiplier that is in use.
+
     Example:
         >>> mapping_lr_multiplier({}, np.array([[-100.0, 100.0]]))[0]
         0.01
@@ -102,8 +107,18 @@ def mapping_lr_multiplier(
         return options["mapping_lr_multiplier"], []
     with np.errstate(all="ignore"):
         sound = weight.size > 0 and is_numeric(weight.dtype)
-        deviation = float(np.std(weight.astype(np.float64))) if sound else 1.0
-        distances = [abs(np.log(deviation * value)) for value in _MULTIPLIERS]
+        deviation = float(np.std(weight.astype(np.float64))) if sound else 0.0
+    if not 0 < deviation < np.inf:
+        return 1.0, [
+            "mapping_lr_multiplier is not in the file; 1 taken, as its weights tell nothing"
+        ]
+    distances = [abs(np.log(deviation * value)) for value in _MULTIPLIERS]
+    if min(distances) > np.log(_FAR):
+        raise ConversionError(
+            f"mapping_lr_multiplier is not in the file, and the weights' standard deviation of "
+            f"{deviation:.3g} fits none of {', '.join(map(str, _MULTIPLIERS))}: give the option "
+            "mapping_lr_multiplier=..."
+        )
     value = _MULTIPLIERS[int(np.argmin(distances))]
     return value, [
         f"mapping_lr_multiplier is not in the file; {value:g} fits the weights' standard deviation "

@@ -38,7 +38,6 @@ _MARKS = (
     "synthesis.layer0.weight",
     "synthesis.layer0.style.weight",
 )
-_LINEAR = "final_tanh is not in the file; false taken, as by default: with it, images would differ"
 _EMBEDDINGS = {"mapping.label_weight": "joint", "mapping.LabelEmbed.weight": "separate"}
 _FILTER = (0.125, 0.375, 0.375, 0.125)
 
@@ -135,7 +134,7 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
     weight = required(arrays, "mapping.dense0.weight")
     multiplier, notices = mapping_lr_multiplier(options, weight)
     config = _config(arrays, multiplier)
-    notices += [_LINEAR, *averaging(tree, *_CONTAINERS)]
+    notices += averaging(tree, *_CONTAINERS)
     filters = [k for k in arrays if k.endswith((".filter.kernel", ".upsample.kernel"))]
     return Recipe(config, _rules(config), arrays, filters, tuple(notices))
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.arrays import Arrays, find_arrays, summary
+from converters.arrays import Arrays, contents, find_arrays
 from converters.constructors import NETWORKS, THEANO_NETWORK
 from converters.errors import ConversionError
 from converters.rules import is_numeric
@@ -67,7 +67,7 @@ def read_network(tree: Any, marks: Sequence[str]) -> Network:
     if node is None:
         raise ConversionError(
             "the names do not fit this format: missing (G, D, Gs), a tuple of TensorFlow networks; "
-            f"the file has {summary(tree)}"
+            f"the file has {contents(tree)}"
         )
     if is_theano(tree):
         raise ConversionError(

@@ -182,7 +182,7 @@ def load(
         FileNotFoundError: if there is nothing at `path`.
         UserError: if it cannot be read, or is a network that generates nothing.
     """
-    model = load_model(path, format, options)
+    model = _read(path, format, options)
     if not isinstance(model, Generator):
         raise UserError(f"{path} is no generator: it holds a network of the family {model.family}")
     return model
@@ -199,6 +199,12 @@ def load_model(
         FileNotFoundError: if there is nothing at `path`.
         UserError: if it cannot be read.
     """
+    return _read(path, format, options)
+
+
+def _read(
+    path: str | os.PathLike[str], format: str | None, options: dict[str, str] | None
+) -> Model:
     if not Path(path).exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in WEIGHTS):
@@ -209,5 +215,5 @@ def load_model(
 
     converted = convert(path, format, options)
     for notice in converted.notices:
-        warnings.warn(f"{path}: {notice}", stacklevel=2)
+        warnings.warn(f"{path}: {notice}", stacklevel=3)  # where load was called
     return converted.model

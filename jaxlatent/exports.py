@@ -58,15 +58,14 @@ def save_safetensors(model: Model, path: str | os.PathLike[str]) -> None:
     metadata = {"format": MODEL_FORMAT, "model": json.dumps(description)}
     with atomic_file(path) as temporary:
         temporary.write_bytes(save(parameters(model), metadata))
-        if fingerprint(load_safetensors(temporary)) != description["fingerprint"]:
-            raise UserError(f"{path}: what was written is not what is read again")
+        load_safetensors(temporary)  # checks that it is what was to be written
 
 
 def is_safetensors_model(path: Path) -> bool:
     """Tells whether a file was written by `save_safetensors`."""
     from safetensors import SafetensorError, safe_open
 
-    if path.suffix != ".safetensors" or not path.is_file():
+    if not path.is_file():
         return False
     try:
         with safe_open(path, "numpy") as file:
@@ -92,7 +91,10 @@ def load_safetensors(path: str | os.PathLike[str]) -> Model:
         typed(str, description["fingerprint"])
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} holds no model: {error}") from None
-    return build(config, arrays, origin)
+    model = build(config, arrays, origin)
+    if fingerprint(model) != description["fingerprint"]:
+        raise UserError(f"{path} is damaged: its parameters are not those that were written")
+    return model
 
 
 def is_export(path: Path) -> bool:

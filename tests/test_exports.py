@@ -94,6 +94,22 @@ def test_only_generators_become_programs(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_damaged_exports_are_refused(tmp_path):
+    save_safetensors(filled(DCGAN_CONFIG), tmp_path / "model.bin")
+    data = bytearray((tmp_path / "model.bin").read_bytes())
+    assert jaxlatent.load(tmp_path / "model.bin").family == "dcgan", "told by its contents"
+    data[-7] ^= 1
+    (tmp_path / "model.bin").write_bytes(data)
+    with pytest.raises(UserError, match="is damaged: its parameters are not those"):
+        jaxlatent.load(tmp_path / "model.bin")
+
+
+def test_a_bundle_is_converted_to_another_type(tmp_path):
+    jaxlatent.save(filled(DCGAN_CONFIG), tmp_path / "model")
+    half = convert(tmp_path / "model", dtype="bfloat16").model
+    assert "bfloat16" in {str(a.dtype) for a in parameters(half).values()}
+
+
 def test_files_without_a_model_are_refused(tmp_path):
     file = tmp_path / "g.safetensors"
     for metadata in (None, {"model": "{"}, {"model": '{"family": "gan"}'}, {"model": "[]"}):

@@ -6,6 +6,7 @@ import pytest
 
 from converters import FORMATS, ConversionError, convert, detect
 from converters.arrays import averaging, module_arrays, state_dicts
+from converters.options import mapping_lr_multiplier
 from converters.stylegan2_nvidia import taps
 
 RANDOM = np.random.RandomState(0)
@@ -102,6 +103,13 @@ def test_the_wrong_format_of_a_pickled_module_lists_its_arrays(name):
         FORMATS[name].recipe(tree, {})
 
 
+def test_the_wrong_format_of_a_tensorflow_network_lists_its_variables():
+    inner = {"variables": [("Dense/weight", normal(2))], "components": {}}
+    tree = (None, None, {"variables": [("lod", 0.0)], "components": {"synthesis": inner}})
+    with pytest.raises(ConversionError, match=r"missing style\.1.*; .*has lod, Dense/weight"):
+        FORMATS["rosinality-stylegan2"].recipe(tree, {})
+
+
 def test_a_convolution_may_lack_its_batch_norm(tmp_path):
     state = {k: v for k, v in dcgan().items() if not k.startswith("norm0")}
     assert convert(write(tmp_path, state)).model.config.norms == (False, True, False)
@@ -177,6 +185,48 @@ def test_the_generator_is_found_among_other_state_dicts():
     assert found.recipe(tree, {}).config.channels == (5, 4, 3)
     with pytest.raises(ConversionError, match="'fc' is neither"):
         found.recipe({"netD": tree["netD"], "other": {"b.weight": normal(3)}}, {})
+
+
+def test_averages_are_read_before_all_others(tmp_path):
+    raw, average = dcgan(), dcgan()
+    for tree in (
+        {"G": raw, "G_ema": average},
+        {"netG": raw, "netG_ema": average},
+        {"models": {"generator": raw, "generator_smooth": average}},
+        {"one": raw, "ema": average},
+        {f"{p}.{k}": a for p, s in (("netG", raw), ("netG_ema", average)) for k, a in s.items()},
+    ):
+        recipe = FORMATS["torch-dcgan"].recipe(tree, {})
+        np.testing.assert_array_equal(recipe.arrays["conv0.weight"], average["conv0.weight"])
+    (several, _) = FORMATS["torch-dcgan"].recipe({"one": raw, "two": average}, {}).notices
+    assert several.startswith("the file has 2 generators; the first is read")
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "generator.module.", "module._orig_mod.", "net."])
+def test_prefixes_of_wrappers(prefix):
+    state = {f"{prefix}{name}": array for name, array in dcgan().items()} | {"epoch": np.array(3)}
+    if prefix != "generator.module.":
+        assert [set(dcgan())] == [set(arrays) for arrays in state_dicts(state, ())]
+    assert FORMATS["torch-dcgan"].recipe(state, {}).config.channels == (5, 4, 3)
+
+
+def test_the_order_of_layers_by_name_alone_is_told():
+    names = {"conv0": "body", "conv1": "first", "conv2": "out"}
+    state = {f"{names[k.split('.')[0]]}.weight": a for k, a in dcgan().items() if "conv" in k}
+    recipe = FORMATS["torch-dcgan"].recipe({k: state[k] for k in sorted(state)}, {})
+    assert recipe.notices[0].endswith("in the order of their names: body, first, out")
+
+
+def test_options_that_are_no_text_are_named(tmp_path):
+    with pytest.raises(ConversionError, match="image_size=16: options are text, as in '28'"):
+        convert(write(tmp_path, dcgan()), options={"image_size": 16})
+
+
+def test_weights_that_fit_no_learning_rate_multiplier_ask_for_it():
+    weight = 544 * normal(20, 20)
+    with pytest.raises(ConversionError, match=r"of 5\d\d fits none of 0\.01, .* give the"):
+        mapping_lr_multiplier({}, weight)
+    assert mapping_lr_multiplier({"mapping_lr_multiplier": 0.002}, weight) == (0.002, [])
 
 
 def test_a_prefix_is_stripped_from_all_names_or_none():

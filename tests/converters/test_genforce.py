@@ -279,7 +279,7 @@ def test_wrapped_files(read):
         (pggan(), {"label_size": "-1"}, "label_size=-1: expected a whole number"),
         (pggan(), {"fused_scale": "auto"}, "fused_scale=auto: expected true or false"),
         (pggan(), {"output_activation": "relu"}, "expected linear or tanh"),
-        (pggan(channels=(1,) * 12), {}, "12 resolutions; at most 11"),
+        (pggan(channels=(1,) * 12), {}, "12 resolutions; at most 10"),
         (interfacegan_pggan(**{"layer2.conv.weight": ...}), {}, r"missing: layer2\.conv\.weight"),
         (stylegan1(), {"fused_scale": "yes"}, "expected auto, true or false"),
         (stylegan1(), {"mapping_lr_multiplier": "0"}, "above 0"),

@@ -9,6 +9,7 @@ import pytest
 from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from jaxlatent import UserError
+from jaxlatent.find import sefa
 from jaxlatent.generators import (
     BigGANConfig,
     InfoGANConfig,
@@ -238,6 +239,7 @@ def test_half_precision_parameters(generator, codes, label):
         half = cast(generator, dtype)
         kinds = {a.dtype.name for a in parameters(half).values()}
         assert dtype in kinds <= {dtype, "float32"}
+        assert sefa(half.affines(), 1).vectors.dtype == jnp.float32
         images = synthesize(half, codes, label)
         assert images.dtype == jnp.float32, "computed in the type of the codes"
         exact = synthesize(generator, codes, label)
