@@ -143,7 +143,7 @@ def _fit_one(
     x, y, c = (jnp.asarray(v, jnp.float64) for v in (x, jnp.sign(signs), c))
     used = jnp.abs(y)
     centre = used @ x / jnp.sum(used)
-    x = (x - centre) * used[:, None]
+    x = (x - centre[None]) * used[:, None]
     basis = None
     if x.shape[0] < x.shape[1]:  # the weight lies in the span of the samples
         basis, triangle = jnp.linalg.qr(x.T)
