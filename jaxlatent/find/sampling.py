@@ -132,4 +132,3 @@ def _sample(
         return Batch(latents, w[:, :0])
     features = generator.features(generator.broadcast(w), block, label=label)
     return Batch(latents, features.reshape(z.shape[0], -1))
-
