@@ -192,7 +192,7 @@ def _correlations(
 ) -> Float[np.ndarray, "k a"]:
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     spread_x, spread_y = np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0)
-    constant = [attributes[i] for i in np.flatnonzero(~(spread_y > 0))]
+    constant = [attributes[i] for i in np.flatnonzero(~(spread_y > 0)).tolist()]
     if constant:
         raise UserError(f"scores that do not vary, or are not finite: {', '.join(constant)}")
     if not (spread_x > 0).all():

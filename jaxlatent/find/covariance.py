@@ -141,7 +141,8 @@ def chunks(rows: Rows | Iterable[Rows]) -> Iterator[Rows]:
         UserError: if a batch is no array [n, d] of a floating type, or the widths differ.
     """
     width = None
-    for batch in [rows] if hasattr(rows, "ndim") else rows:
+    batches: Iterable[Rows] = [rows] if isinstance(rows, Array | np.ndarray) else rows
+    for batch in batches:
         if batch.ndim != 2 or not jnp.issubdtype(batch.dtype, jnp.floating):
             raise UserError(
                 f"rows must be [n, d] of a floating type, got {list(batch.shape)} {batch.dtype}"

@@ -1,7 +1,7 @@
 """Principal components of codes or activations: Härkönen et al., NeurIPS 2020, arXiv:2004.02546."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -167,7 +167,7 @@ def _decompose(
     return values[::-1], anchor_sign(columns[:, ::-1].T)
 
 
-def _joined(samples: Iterable[Batch]) -> Iterable[Float[Array, "b d"]]:
+def _joined(samples: Iterable[Batch]) -> Iterator[Float[Array, "b d"]]:
     return (jnp.concatenate([b.latents, b.features], axis=1) for b in samples)
 
 
@@ -185,13 +185,11 @@ def _directions(
     settings: dict[str, int],
 ) -> Directions:
     share = variances / np.trace(found.matrix)
-    arrays = (vectors, variances, mean, scale)
-    vectors, variances, mean, scale = (jnp.asarray(a, jnp.float32) for a in arrays)
     return Directions.of(
-        vectors,
-        variances,
-        mean=mean,
-        scale=scale,
+        jnp.asarray(vectors, jnp.float32),
+        jnp.asarray(variances, jnp.float32),
+        mean=jnp.asarray(mean, jnp.float32),
+        scale=jnp.asarray(scale, jnp.float32),
         method="ganspace",
         sign_anchor=SIGN_ANCHOR,
         parameters={**settings, "n": found.count, "variance_ratio": share.tolist()},

@@ -87,11 +87,11 @@ def _labels(
         return None
     if label is None and not needed:
         return None
-    if label is None or np.ndim(label):
-        class_weights(label, n, generator.num_classes)
-        return np.asarray(label)
-    class_weights(jnp.asarray(label)[None], 1, generator.num_classes)
-    return np.full(n, label)
+    if isinstance(label, int):
+        class_weights(jnp.array([label]), 1, generator.num_classes)
+        return np.full(n, label, np.int32)
+    class_weights(label, n, generator.num_classes)
+    return np.asarray(label)
 
 
 def _batches(
