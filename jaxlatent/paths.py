@@ -126,9 +126,15 @@ def keyframes(
     codes, times = jnp.asarray(codes), jnp.asarray(times, jnp.float32)
     if codes.ndim < 2 or codes.shape[0] < 2:
         raise UserError(f"at least 2 keyframes [m, ...] are needed, got {list(codes.shape)}")
+    return _spline(codes, times, jnp.asarray(_slope_matrix(codes.shape[0], closed)), closed)
+
+
+@partial(jax.jit, static_argnames="closed")
+def _spline(
+    codes: Float[Array, "m *c"], times: Float[Array, " s"], matrix: Array, closed: bool
+) -> Float[Array, "s *c"]:
     m = codes.shape[0]
-    slopes = jnp.asarray(_slope_matrix(m, closed), codes.dtype)
-    slopes = jnp.tensordot(slopes, codes, 1, precision=PRECISION)
+    slopes = jnp.tensordot(matrix.astype(codes.dtype), codes, 1, precision=PRECISION)
     if closed:
         times = jnp.mod(times, m)
     start = jnp.clip(jnp.floor(times).astype(jnp.int32), 0, m - 1 if closed else m - 2)
@@ -153,7 +159,7 @@ def _slope_matrix(m: int, closed: bool) -> Float[np.ndarray, "m m"]:
             left[row], right[row] = 0, 0
             left[row, [one, other]] = 2, 1
             right[row, [min(one, other), max(one, other)]] = -3, 3
-    return np.linalg.solve(left, right)
+    return np.linalg.solve(left, right).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +254,9 @@ def _relax(
     return jnp.concatenate([start, best, end]), least, first
 
 
-def arithmetic(plus: Sequence[Array], minus: Sequence[Array] = ()) -> Array:
+def arithmetic(
+    plus: Sequence[Array | np.ndarray], minus: Sequence[Array | np.ndarray] = ()
+) -> Array:
     """Adds and subtracts mean codes: "smiling woman" - "neutral woman" + "neutral man".
 
     Args:
