@@ -102,17 +102,19 @@ def test_closed_curves_are_periodic_splines(m):
     np.testing.assert_allclose(theirs, wrapped(inside), atol=1e-4)
 
 
-def cubed(z):
-    return z**3
+def curve(z, power, limit):
+    return jnp.where(z > limit, jnp.nan, z**power)
 
 
-def rolled(z):
-    """A sheet rolled up: no stretching, so that straight lines are geodesics."""
-    return jnp.stack([jnp.cos(z[:, 0]), jnp.sin(z[:, 0]), z[:, 1]], axis=1)
+def along(power, end, limit=jnp.inf):
+    """Returns the geodesic of one-dimensional codes from 0 to `end`."""
+    return paths.geodesic(
+        curve, jnp.zeros(1), jnp.full(1, end), jnp.float32(power), jnp.float32(limit), points=9
+    )
 
 
 def test_a_geodesic_moves_the_output_evenly():
-    found = paths.geodesic(cubed, jnp.zeros(1), jnp.ones(1), points=9)
+    found = along(3, 1.0)
     np.testing.assert_allclose(found.points[:, 0] ** 3, TIMES, atol=2e-3)
     np.testing.assert_allclose(found.energy, 0.5, rtol=1e-4)
     steps = np.diff(TIMES**3)
@@ -120,10 +122,18 @@ def test_a_geodesic_moves_the_output_evenly():
 
 
 def test_a_straight_geodesic_stays():
-    start, end = jnp.zeros(2), jnp.array([0.5, 1.0])
-    found = paths.geodesic(rolled, start, end, points=9)
-    np.testing.assert_allclose(found.points, paths.lerp(start, end, TIMES), atol=1e-3)
+    found = along(1, 0.7)
+    np.testing.assert_allclose(found.points[:, 0], 0.7 * TIMES, atol=1e-4)
+    np.testing.assert_allclose(found.energy, 0.5 * 0.7**2, rtol=1e-6)
     assert found.energy <= found.straight_energy
+
+
+def test_a_search_that_fails_returns_nothing_worse_than_the_straight_line():
+    found = along(3, 0.4, limit=0.3)
+    assert np.isnan(found.straight_energy)
+    inside = along(3, 0.4, limit=0.4)  # the line's end is at the edge of where there are outputs
+    assert np.isfinite(inside.points).all()
+    assert inside.energy <= inside.straight_energy
 
 
 def activations(z, generator):
@@ -137,16 +147,6 @@ def test_a_geodesic_of_a_generator_is_never_above_the_straight_line(dcgan):
     np.testing.assert_array_equal(found.points[jnp.array([0, -1])], jnp.stack([start, end]))
     steps = np.diff(dcgan.features(found.points, 0), axis=0)
     np.testing.assert_allclose(found.energy, 0.5 * 4 * np.sum(steps**2), rtol=1e-4)
-
-
-def nowhere(z):
-    return jnp.where(z > 0.4, jnp.nan, z)
-
-
-def test_a_search_that_fails_returns_the_straight_line():
-    found = paths.geodesic(nowhere, jnp.zeros(1), jnp.full(1, 0.4), points=4, steps=3)
-    assert np.isfinite(found.points).all()
-    assert found.energy <= found.straight_energy
 
 
 def test_arithmetic_is_of_means():
@@ -169,8 +169,8 @@ WRONG = [
     (lambda: paths.slerp(np.ones(2), np.ones((1, 2)), [0.5]), "one shape"),
     (lambda: paths.lerp(np.ones(2), np.ones(2), np.ones((1, 1))), "list of numbers"),
     (lambda: paths.keyframes(np.ones((1, 2)), [0.5]), "at least 2 keyframes"),
-    (lambda: paths.geodesic(cubed, jnp.ones(1), jnp.ones(2)), "one shape"),
-    (lambda: paths.geodesic(cubed, jnp.ones(1), jnp.ones(1), points=2), "at least 3"),
+    (lambda: paths.geodesic(activations, jnp.ones(1), jnp.ones(2)), "one shape"),
+    (lambda: paths.geodesic(activations, jnp.ones(1), jnp.ones(1), points=2), "at least 3"),
     (lambda: paths.arithmetic([]), "at least one group"),
     (lambda: paths.arithmetic([np.ones((1, 2)), np.ones((1, 3))]), "one shape"),
     (lambda: paths.arithmetic([np.ones((0, 2))]), "none empty"),

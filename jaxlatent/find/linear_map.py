@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
@@ -200,7 +200,8 @@ def linear_map_sweep(
     variances = np.diag(matrix)[d:]
     lambdas = np.asarray(strengths, np.float64)
     with jax.enable_x64(True):
-        solved = _sweep(matrix[:d, :d], matrix[d:, :d], lambdas, PENALTIES.index(penalty))
+        solve = _sweep if lambdas.any() else _sweep_nothing
+        solved = solve(matrix[:d, :d], matrix[d:, :d], lambdas, PENALTIES.index(penalty))
         w, gradient = (np.asarray(part) for part in solved)
     lengths = np.linalg.norm(w, axis=2)
     lost = [names[i] for i in np.flatnonzero((lengths <= _NO_VARIANCE).any(axis=0))]
@@ -265,16 +266,16 @@ def _loss(
     c: Float[Array, "d d"],
     b: Float[Array, "a d"],
     strength: Float[Array, ""],
-    penalty: int,
+    penalty: Int[Array, ""],
 ) -> Float[Array, ""]:
     """The sum of mean squared errors, less what does not depend on `w`, and the penalty."""
     fit = jnp.sum(w * (jnp.matmul(w, c, precision=PRECISION) - 2 * b))
-    if PENALTIES[penalty] == "cosine":
-        squares = jnp.sum(jnp.square(w), axis=1, keepdims=True)
-        w = w * jax.lax.rsqrt(jnp.where(squares > 0, squares, 1))
-    gram = jnp.matmul(w, w.T, precision=PRECISION)
+    squares = jnp.sum(jnp.square(w), axis=1, keepdims=True)
+    units = w * jax.lax.rsqrt(jnp.where(squares > 0, squares, 1))
+    rows = jnp.where(penalty == PENALTIES.index("cosine"), units, w)
+    gram = jnp.matmul(rows, rows.T, precision=PRECISION)
     eye = jnp.eye(w.shape[0])
-    away = gram - eye if PENALTIES[penalty] == "gram" else gram * (1 - eye)
+    away = jnp.where(penalty == PENALTIES.index("gram"), gram - eye, gram * (1 - eye))
     return fit + strength * jnp.sum(jnp.square(away))
 
 
@@ -287,17 +288,32 @@ def _least_squares(c: Float[Array, "d d"], b: Float[Array, "a d"]) -> Float[Arra
     return jnp.matmul(turned, vectors.T, precision=PRECISION)
 
 
-@partial(jax.jit, static_argnames="penalty")
+@jax.jit
+def _sweep_nothing(
+    c: Float[Array | np.ndarray, "d d"],
+    b: Float[Array | np.ndarray, "a d"],
+    strengths: Float[Array | np.ndarray, " s"],
+    penalty: int | Int[Array, ""],
+) -> tuple[Float[Array, "s a d"], Float[Array, " s"]]:
+    """Does what `_sweep` does if no strength is above 0, without compiling a search."""
+    c, b = jnp.asarray(c), jnp.asarray(b)
+    w = _least_squares(c, b)
+    gradient = _left(jax.grad(_loss)(w, c, b, jnp.zeros(()), jnp.asarray(penalty)), b)
+    s = strengths.shape[0]
+    return jnp.broadcast_to(w, (s, *w.shape)), jnp.broadcast_to(gradient, s)
+
+
+@jax.jit
 def _sweep(
     c: Float[Array | np.ndarray, "d d"],
     b: Float[Array | np.ndarray, "a d"],
     strengths: Float[Array | np.ndarray, " s"],
-    penalty: int,
+    penalty: int | Int[Array, ""],
 ) -> tuple[Float[Array, "s a d"], Float[Array, " s"]]:
     """Minimises the loss for every strength, from least squares on; returns the gradients left."""
     c, b = jnp.asarray(c), jnp.asarray(b)
     start = _least_squares(c, b)
-    solve = partial(_minimise, c, b, start, penalty=penalty)
+    solve = partial(_minimise, c, b, start, penalty=jnp.asarray(penalty))
     return jax.vmap(solve)(jnp.asarray(strengths))
 
 
@@ -306,17 +322,13 @@ def _minimise(
     b: Float[Array, "a d"],
     start: Float[Array, "a d"],
     strength: Float[Array, ""],
-    penalty: int,
+    penalty: Int[Array, ""],
 ) -> tuple[Float[Array, "a d"], Float[Array, ""]]:
     def loss(w: Float[Array, "a d"]) -> Float[Array, ""]:
         return _loss(w, c, b, strength, penalty)
 
     optimiser = optax.lbfgs()
     value_and_grad = optax.value_and_grad_from_state(loss)
-    largest = 2 * jnp.max(jnp.abs(b))  # of the gradient at w = 0, without the penalty
-
-    def left(gradient: Float[Array, "a d"]) -> Float[Array, ""]:
-        return jnp.max(jnp.abs(gradient)) / jnp.where(largest > 0, largest, 1)
 
     def more(carry: tuple) -> Array:
         return (carry[2] > _TOLERANCE) & (carry[3] < _MAX_STEPS)
@@ -328,8 +340,14 @@ def _minimise(
             gradient, state, w, value=value, grad=gradient, value_fn=loss
         )
         gradient = optax.tree.get(state, "grad")
-        return optax.apply_updates(w, updates), state, left(gradient), count + 1
+        return optax.apply_updates(w, updates), state, _left(gradient, b), count + 1
 
-    first = left(jax.grad(loss)(start))
+    first = _left(jax.grad(loss)(start), b)
     w, _, gradient, _ = jax.lax.while_loop(more, step, (start, optimiser.init(start), first, 0))
     return w, gradient
+
+
+def _left(gradient: Float[Array, "a d"], b: Float[Array, "a d"]) -> Float[Array, ""]:
+    """Returns the largest entry of a gradient, relative to that at W = 0 without a penalty."""
+    largest = 2 * jnp.max(jnp.abs(b))
+    return jnp.max(jnp.abs(gradient)) / jnp.where(largest > 0, largest, 1)

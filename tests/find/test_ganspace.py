@@ -69,12 +69,12 @@ def test_samples_depend_on_the_key_and_their_index_only(stylegan2):
 
 
 def test_activations_do_not_depend_on_the_batch(dcgan):
-    whole, parts = (list(sample(dcgan, KEY, 30, "z", block=1, budget=b)) for b in (None, 30_000))
+    whole, parts = (list(sample(dcgan, KEY, 120, "z", block=0, budget=b)) for b in (None, 50_000))
     assert len(parts) > len(whole) == 1
     for name in ("latents", "features"):
         joined = np.concatenate([getattr(b, name) for b in parts])
         np.testing.assert_allclose(joined, getattr(whole[0], name), atol=1e-5)
-    directions = [ganspace_activations(dcgan, KEY, 30, 2, budget=b) for b in (None, 30_000)]
+    directions = [ganspace_activations(dcgan, KEY, 120, 4, budget=b) for b in (None, 50_000)]
     np.testing.assert_allclose(*(d.vectors for d in directions), atol=1e-4)
 
 
@@ -87,7 +87,7 @@ def test_w_of_a_generator_is_sampled_and_bound(stylegan2):
 
 
 def test_regression_is_least_squares_on_the_same_samples(dcgan):
-    n, k = 300, 4
+    n, k = 120, 4
     found = ganspace_activations(dcgan, KEY, n, k, block=0)
     batches = zip(*sample(dcgan, KEY, n, "z", block=0), strict=True)
     z, y = (np.concatenate(parts).astype(np.float64) for parts in batches)
