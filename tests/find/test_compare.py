@@ -28,18 +28,18 @@ def test_a_shuffled_and_turned_copy_is_matched():
 
 
 def test_pairs_are_best_together_not_one_after_the_other():
-    a = directions(np.eye(2))
-    b = directions(np.array([[0.8, 0.6], [1.0, 0.0]]))
-    found = match(directions(np.array([[1.0, 0.1], [0.9, -0.4]])), b)
-    greedy = np.abs(cosines(a, b))
-    assert greedy.shape == (2, 2)
-    assert dict(zip(found.first.tolist(), found.second.tolist(), strict=True)) == {0: 0, 1: 1}
+    def at(*degrees):
+        angles = np.deg2rad(degrees)
+        return directions(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+
+    a, b = at(18, -26), at(0, 44)
+    assert np.abs(cosines(a, b)).argmax() == 0  # the most alike pair is not among the best two
+    found = match(a, b)
+    assert dict(zip(found.first.tolist(), found.second.tolist(), strict=True)) == {0: 1, 1: 0}
 
 
 def test_a_row_for_all_layers_is_compared_with_rows_for_each():
     one = directions(BASIS[:2], space="w")
-    each = Directions.of(np.repeat(BASIS[:2, None], 4, axis=1) * 3, space="w")[0] if 0 else None
-    assert each is None
     each = Directions.of(np.repeat(BASIS[:2, None], 4, axis=1) * 3)
     np.testing.assert_allclose(cosines(one, each), np.eye(2), atol=1e-12)
     first = np.zeros((1, 4, 10))

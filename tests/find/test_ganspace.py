@@ -58,14 +58,14 @@ def test_positions_count_in_standard_deviations():
     np.testing.assert_allclose(np.cov(positions.T), np.eye(4), atol=1e-4)
 
 
-def test_samples_depend_on_the_key_and_their_index_only(stylegan2):
-    whole = np.concatenate([b.latents for b in sample(stylegan2, KEY, 40, "w")])
-    z = stylegan2.sample_z(KEY, 40)
-    np.testing.assert_allclose(whole, stylegan2.map(z), atol=1e-7)
-    fewer = np.concatenate([b.latents for b in sample(stylegan2, KEY, 7, "w")])
-    np.testing.assert_allclose(fewer, whole[:7], atol=1e-7)
-    other = np.concatenate([b.latents for b in sample(stylegan2, jax.random.key(4), 7, "w")])
-    assert np.abs(other - fewer).max() > 0.01
+def test_samples_depend_on_the_key_and_their_index_only(dcgan):
+    whole, fewer, other = (
+        np.concatenate([b.latents for b in sample(dcgan, key, n, "z")])
+        for key, n in ((KEY, 5000), (KEY, 7), (jax.random.key(4), 7))
+    )
+    np.testing.assert_array_equal(whole, dcgan.sample_z(KEY, 5000))
+    np.testing.assert_array_equal(fewer, whole[:7])
+    assert np.abs(other - fewer).max() > 0.1
 
 
 def test_activations_do_not_depend_on_the_batch(dcgan):
@@ -79,11 +79,11 @@ def test_activations_do_not_depend_on_the_batch(dcgan):
 
 
 def test_w_of_a_generator_is_sampled_and_bound(stylegan2):
-    codes = (b.latents for b in sample(stylegan2, KEY, 200, "w"))
-    found = ganspace(codes, 3).bind(stylegan2, space="w")
-    direct = ganspace(stylegan2.map(stylegan2.sample_z(KEY, 200)), 3)
-    np.testing.assert_allclose(np.abs(np.sum(rows_of(found) * rows_of(direct), 1)), 1, atol=1e-4)
-    assert found.space == "w"
+    (batch,) = sample(stylegan2, KEY, 40, "w")
+    w = jax.jit(lambda g: g.map(g.sample_z(KEY, 40)))(stylegan2)
+    np.testing.assert_allclose(batch.latents, w, atol=1e-7)
+    codes = (b.latents for b in sample(stylegan2, KEY, 40, "w"))
+    assert ganspace(codes, 3).bind(stylegan2, space="w").space == "w"
 
 
 def test_regression_is_least_squares_on_the_same_samples(dcgan):
@@ -121,7 +121,7 @@ def test_a_linear_layers_components_are_its_singular_vectors(fill):
 
 
 def test_edits_by_layer_in_z(biggan):
-    found = ganspace_activations(biggan, KEY, 200, 2, label=0)
+    found = ganspace_activations(biggan, KEY, 128, 2, label=0)
     codes = biggan.broadcast(biggan.sample_z(KEY, 2))
     moved = edit(biggan, codes, Edit(found, [1.0, 0.0], layers=(1,)))
     np.testing.assert_array_equal(moved[:, [0, 2]], codes[:, [0, 2]])
@@ -131,7 +131,7 @@ def test_edits_by_layer_in_z(biggan):
 
 def test_a_deep_biggan_reads_all_of_z_in_every_layer(fill):
     deep = fill(DEEP)
-    found = ganspace_activations(deep, KEY, 200, 2, label=jnp.arange(200) % 3)
+    found = ganspace_activations(deep, KEY, 128, 2, label=jnp.arange(128) % 3)
     assert found.vectors.shape == (2, 1, 6)
     assert found.space == "z+"
     np.testing.assert_allclose(np.linalg.norm(rows_of(found), axis=1), 1, rtol=1e-6)
@@ -140,9 +140,8 @@ def test_a_deep_biggan_reads_all_of_z_in_every_layer(fill):
 
 
 def test_activations_of_a_style_based_generator_are_regressed_on_w(stylegan2):
-    found = ganspace_activations(stylegan2, KEY, 100, 2, block=1)
+    found = ganspace_activations(stylegan2, KEY, 40, 2, block=0)
     assert (found.space, found.vectors.shape) == ("w", (2, 1, 7))
-    assert ganspace_activations(stylegan2, KEY, 100, 2, block=1, space="z").space == "z"
 
 
 @pytest.mark.parametrize(
