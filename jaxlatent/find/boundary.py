@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxlatent.directions import ArrayLike, Directions
 from jaxlatent.errors import UserError, listed
 from jaxlatent.find.samples import Ends, Samples, ends, signs, tabulate
-from jaxlatent.find.svm import Loss, linear_svm
+from jaxlatent.find.svm import Loss, check_options, linear_svm
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey, per_sample
 
@@ -79,6 +79,7 @@ def boundary(
     """
     if solver not in get_args(Solver):
         raise UserError(f"solver must be one of {', '.join(get_args(Solver))}, got {solver!r}")
+    check_options(loss, c)
     if solver == "sklearn" and loss != "hinge":
         raise UserError(f"scikit-learn solves the hinge loss, not {loss}; use solver='auto'")
     samples = tabulate(codes, scores, names)

@@ -77,8 +77,9 @@ def linear_svm(
     """
     rows, signs = np.asarray(rows), np.asarray(signs)
     names = names or [f"problem {i}" for i in range(len(rows))]
-    _check(codes, rows, signs, loss, c, names)
+    check_options(loss, c)
     flattened("codes", codes)  # checks them
+    _check(len(codes), rows, signs, names)
     width = min(codes.shape[1], rows.shape[1]) + 1
     together = max(1, min(len(rows), _BYTES // (24 * rows.shape[1] * width)))
     with jax.enable_x64(True):
@@ -96,32 +97,24 @@ def linear_svm(
     return fit
 
 
-def _check(
-    codes: ArrayLike,
-    rows: np.ndarray,
-    signs: np.ndarray,
-    loss: str,
-    c: float,
-    names: Sequence[str],
-) -> None:
-    """Raises one `UserError` for all that is wrong."""
-    problems = []
+def check_options(loss: str, c: float) -> None:
+    """Raises `UserError` for a loss that is unknown, or a weight that is not positive."""
     if loss not in get_args(Loss):
-        problems.append(f"loss must be one of {', '.join(get_args(Loss))}, got {loss!r}")
+        raise UserError(f"loss must be one of {', '.join(get_args(Loss))}, got {loss!r}")
     if not 0 < c < np.inf:
-        problems.append(f"c must be above 0, got {c}")
+        raise UserError(f"c must be above 0, got {c}")
+
+
+def _check(n: int, rows: np.ndarray, signs: np.ndarray, names: Sequence[str]) -> None:
     if rows.shape != signs.shape or len(names) != len(rows):
-        problems.append(
+        raise UserError(
             f"rows, signs and names must agree, got {rows.shape}, {signs.shape}, {len(names)}"
         )
-    elif not rows.size or not 0 <= rows.min() <= rows.max() < len(codes):
-        problems.append(f"rows must be some of 0 to {len(codes) - 1}")
-    else:
-        one = [names[i] for i, s in enumerate(signs) if not s.min() < 0 < s.max()]
-        if one:
-            problems.append(f"both classes must have samples, not so in {listed(one)}")
-    if problems:
-        raise UserError("; ".join(problems))
+    if not rows.size or not 0 <= rows.min() <= rows.max() < n:
+        raise UserError(f"rows must be some of 0 to {n - 1}")
+    one = [names[i] for i, s in enumerate(signs) if not s.min() < 0 < s.max()]
+    if one:
+        raise UserError(f"both classes must have samples, not so in {listed(one)}")
 
 
 @partial(jax.jit, static_argnames=("loss", "together"))
