@@ -17,6 +17,7 @@ from jaxlatent.find.stylespace import (
 )
 from jaxlatent.find.training import Training
 from jaxlatent.find.transforms import TRANSFORMS, Transform
+from jaxlatent.find.voynov import voynov
 
 __all__ = [
     "TRANSFORMS",
@@ -38,4 +39,5 @@ __all__ = [
     "styleclip",
     "stylespace",
     "stylespace_by_effect",
+    "voynov",
 ]
