@@ -19,7 +19,7 @@ Solver = Literal["auto", "interior", "sklearn"]
 
 SIGN_ANCHOR = "the score grows"
 _SAMPLES = 2000  # training samples up to which libsvm is faster, and
-_SAMPLES_A_DIMENSION = 8  # up to which it is where codes are wide: see benchmarks/boundaries.py
+_SAMPLES_A_DIMENSION = 11  # up to which it is where codes are wide: see benchmarks/boundaries.py
 _FLAT = 1e-6  # spread of the margins, which are near 1, that stands for a weight of 0
 
 

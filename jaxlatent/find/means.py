@@ -167,7 +167,7 @@ def few_shot(
         Friedman, "Regularized Discriminant Analysis", JASA 84, 1989, for the ridge.
 
     Example:
-        >>> codes = jax.random.normal(jax.random.key(0), (400, 2)) * jnp.array([1.0, 3.0])
+        >>> codes = jax.random.normal(jax.random.key(0), (400, 2)) * jnp.array([[1.0, 3.0]])
         >>> codes = codes @ jnp.array([[1.0, 0.0], [1.0, 1.0]])  # what is wanted drags the first
         >>> found = few_shot(codes[codes[:, 1] > 0], codes[codes[:, 1] < 0])
         >>> abs(float(found.vectors[0, 0, 0])) < 0.1

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from jaxlatent.directions import ArrayLike
 from jaxlatent.errors import UserError, listed
@@ -40,15 +40,17 @@ def flattened(what: str, codes: ArrayLike) -> tuple[Float[ArrayLike, "n e"], tup
         raise UserError(f"{what} must be [n, d] or [n, layers, d], got {list(codes.shape)}")
     if not jnp.issubdtype(codes.dtype, jnp.floating):
         raise UserError(f"{what} must be of a floating type, got {codes.dtype}")
-    if not _finite(codes):
-        raise UserError(f"{what} hold numbers that are not finite")
+    # JAX would turn NumPy's float64 into float32 first, and what is too large into infinity
+    largest = np.abs(codes).max() if isinstance(codes, np.ndarray) else _largest(codes)
+    if not float(largest) <= float(np.finfo(np.float32).max):
+        raise UserError(f"{what} hold numbers that are not finite in float32")
     layers = codes.shape[1] if codes.ndim == 3 else 1
     return codes.reshape(codes.shape[0], -1), (layers, codes.shape[-1])
 
 
 @jax.jit
-def _finite(codes: Array) -> Bool[Array, ""]:
-    return jnp.isfinite(codes).all()
+def _largest(codes: Array) -> Float[Array, ""]:
+    return jnp.abs(codes).max()
 
 
 def tabulate(codes: ArrayLike, scores: ArrayLike, names: Sequence[str] | None) -> Samples:
