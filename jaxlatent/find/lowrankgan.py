@@ -60,11 +60,12 @@ def lowrankgan(
         Zhu et al., "Low-Rank Subspaces in GANs", NeurIPS 2021, arXiv:2106.04488.
 
     Example:
+        >>> import jax
         >>> from flax import nnx
         >>> from jaxlatent.generators import DCGAN, DCGANConfig
         >>> config = DCGANConfig(4, (1,), (2,), (1,), (0,), (0,), (False,), (False,))
         >>> generator, box = DCGAN(config, rngs=nnx.Rngs(0)), ((0, 1), (0, 1))
-        >>> codes = np.zeros((1, 1, 4), "f")
+        >>> codes = generator.broadcast(generator.sample_z(jax.random.key(0), 1))
         >>> lowrankgan(generator, codes, box, 3, sparsity=float("inf")).vectors.shape
         (1, 1, 4)
     """

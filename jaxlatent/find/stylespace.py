@@ -321,7 +321,7 @@ def styleclip(
         >>> view = StyleSpace(StyleGAN2(config, rngs=nnx.Rngs(0)))
         >>> statistics = ChannelStatistics(9, np.zeros(4), np.ones(4))
         >>> found = styleclip(view, np.array([0.1, 4.0, -3.0, 0.0]), statistics, 0.5)
-        >>> found.vectors[0, 0].round(3).tolist(), found.scale.tolist()
+        >>> [round(float(x), 3) for x in found.vectors[0, 0]], found.scale.tolist()
         ([0.0, 0.8, -0.6, 0.0], [1.25])
     """
     _check(generator, statistics, 1)

@@ -254,8 +254,8 @@ def vector_adam(rate: Any) -> optax.GradientTransformation:
     Example:
         >>> adam = vector_adam(0.1)
         >>> gradient = jnp.array([[3.0, 4.0]])
-        >>> adam.update(gradient, adam.init(gradient))[0].round(4).tolist()
-        [[-0.0849, -0.1131]]
+        >>> [round(float(x), 4) for x in adam.update(gradient, adam.init(gradient))[0][0]]
+        [-0.0849, -0.1131]
     """
 
     def init(vectors: Array) -> tuple[Array, Array, Array]:

@@ -39,9 +39,9 @@ class Reconstructor(nnx.Module):
     Three convolutions of stride 2, the mean over 4x4 bins, one hidden layer, two heads.
 
     Example:
-        >>> network = Reconstructor(3, 10, width=4, rngs=nnx.Rngs(0))
+        >>> network = nnx.eval_shape(lambda: Reconstructor(3, 10, width=4, rngs=nnx.Rngs(0)))
         >>> images = jnp.zeros((2, 16, 16, 3))
-        >>> [head.shape for head in network(images, images)]
+        >>> [head.shape for head in jax.eval_shape(lambda n, x: n(x, x), network, images)]
         [(2, 10), (2,)]
     """
 

@@ -108,6 +108,7 @@ def test_a_nonlinear_walk_goes_both_ways(blob):
     np.testing.assert_array_equal(walk(w, 0), w)
 
 
+@pytest.mark.slow
 def test_real_generators_keys_layers_and_lengths(fill):
     tiny = fill(dataclasses.replace(TINY, channels=(4, 3)))
     w = codes(tiny, 4)

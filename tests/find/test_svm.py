@@ -60,6 +60,7 @@ def objective(x, y, w, b, loss, c=1.0):
     return w @ w / 2 + c * losses[loss].sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_difficult_data_reach_the_optimum(loss):
     """The bound holds against a better solution, no step improves, and libsvm agrees."""
