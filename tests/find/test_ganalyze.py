@@ -49,6 +49,7 @@ def test_it_finds_a_factor_of_a_nonlinear_generator():
     assert found.scores[0] > 0.9
 
 
+@pytest.mark.slow
 def test_each_code_keeps_its_own_length():
     """Far codes turn less than near ones, so with a length kept the walk must be longer."""
     linear = Linear(PlantedConfig())
@@ -64,6 +65,7 @@ def test_each_code_keeps_its_own_length():
     assert np.isfinite(again.scores).all()
 
 
+@pytest.mark.slow
 def test_classes_have_directions_of_their_own():
     blob = Blob(PlantedConfig(z_dim=6, num_classes=4))
     label = jnp.tile(jnp.array([0, 1, 3]), 20)
@@ -85,6 +87,7 @@ def test_classes_have_directions_of_their_own():
         assert cosine(direction.vectors, blob.axis(axis)) > 0.9
 
 
+@pytest.mark.slow
 def test_a_key_decides_everything(fill):
     tiny = fill(TINY)
     w = codes(tiny, 5)
@@ -101,6 +104,7 @@ def test_a_key_decides_everything(fill):
     np.testing.assert_array_equal(first.vectors, old.vectors)
 
 
+@pytest.mark.slow
 def test_a_row_for_each_layer():
     linear = Linear(PlantedConfig(num_layers=4))
     found = ganalyze(

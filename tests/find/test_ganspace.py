@@ -102,6 +102,7 @@ def test_regression_is_least_squares_on_the_same_samples(dcgan):
     assert found.space == "z"
 
 
+@pytest.mark.slow
 def test_a_linear_layers_components_are_its_singular_vectors(fill):
     """The first layer of a BigGAN reads the first part of z alone, linearly."""
     biggan = fill(BIGGAN)
@@ -120,6 +121,7 @@ def test_a_linear_layers_components_are_its_singular_vectors(fill):
         ganspace_activations(biggan, KEY, 100, 3, label=1)
 
 
+@pytest.mark.slow
 def test_edits_by_layer_in_z(biggan):
     found = ganspace_activations(biggan, KEY, 128, 2, label=0)
     codes = biggan.broadcast(biggan.sample_z(KEY, 2))
@@ -129,6 +131,7 @@ def test_edits_by_layer_in_z(biggan):
     np.testing.assert_allclose(moved[:, 1] - codes[:, 1], np.tile(step, (2, 1)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_deep_biggan_reads_all_of_z_in_every_layer(fill):
     deep = fill(DEEP)
     found = ganspace_activations(deep, KEY, 128, 2, label=jnp.arange(128) % 3)
@@ -139,6 +142,7 @@ def test_a_deep_biggan_reads_all_of_z_in_every_layer(fill):
     assert (np.abs(moved[0]).max(axis=1) > 0).tolist() == [False, False, True]
 
 
+@pytest.mark.slow
 def test_activations_of_a_style_based_generator_are_regressed_on_w(stylegan2):
     found = ganspace_activations(stylegan2, KEY, 40, 2, block=0)
     assert (found.space, found.vectors.shape) == ("w", (2, 1, 7))

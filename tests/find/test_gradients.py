@@ -70,6 +70,7 @@ def test_what_a_nonlinear_generator_shows_is_found_whatever_the_chunk():
     np.testing.assert_allclose(found.vectors, other.vectors, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_real_generator_of_classes(fill):
     from generators.test_conformance import BIGGAN_CONFIG
 

@@ -67,6 +67,7 @@ def test_chosen_layers_and_rows_of_their_own(linear):
     assert abs(cosine(rows[0].vectors, vectors[:, -1])) > 1 - 1e-5
 
 
+@pytest.mark.slow
 def test_chunks_do_not_matter_and_codes_are_averaged(dcgan):
     w = codes(dcgan, 2)
     both = jacobian_grams(dcgan, w, BOX, chunk=16)
@@ -78,6 +79,7 @@ def test_chunks_do_not_matter_and_codes_are_averaged(dcgan):
         )
 
 
+@pytest.mark.slow
 def test_scores_are_the_changes_of_a_real_generator(fill):
     """By differences: along a direction pixels change by its score, in the mean of squares."""
     tiny = fill(TINY)

@@ -80,6 +80,7 @@ def test_walks_find_the_factors_that_imitate(blob):
     np.testing.assert_array_equal(alone.vectors[0], red.vectors[0])
 
 
+@pytest.mark.slow
 def test_a_shift_is_imitated_where_pixels_are_known(blob):
     quick = dataclasses.replace(QUICK, steps=200)
     found = steerability(
@@ -94,6 +95,7 @@ def test_a_shift_is_imitated_where_pixels_are_known(blob):
     assert found.scores[0] > 0.9
 
 
+@pytest.mark.slow
 def test_a_nonlinear_walk_goes_both_ways(blob):
     w = codes(blob, 64)
     transform = Transform(TRANSFORMS["brightness"].apply, -0.2, 0.4)
@@ -130,6 +132,7 @@ def test_real_generators_keys_layers_and_lengths(fill):
     np.testing.assert_allclose(*norms, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_any_distance_does(blob):
     def absolute(a, b):
         return jnp.mean(jnp.abs(a - b), axis=(1, 2, 3))

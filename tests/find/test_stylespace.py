@@ -106,6 +106,7 @@ def test_examples_that_are_alike_in_a_channel_point_to_it(view, styles):
     assert found.space == "s"
 
 
+@pytest.mark.slow
 def test_effects_are_measured_by_rendering(view, styles):
     statistics = channel_statistics(styles)
     codes, channels = styles[:3], [4, view.code_dim - 1]

@@ -25,6 +25,7 @@ def trained(generator, deformator="orthogonal", steps=300):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deformator", ["orthogonal", "projected"])
 def test_directions_can_be_told_apart_by_what_they_do(deformator):
     """That is all the loss asks for: a direction may hold parts that change nothing."""
@@ -47,6 +48,7 @@ def test_where_nothing_changes_accuracy_is_that_of_chance():
     assert 0.2 < found.parameters["index_accuracy"] < 0.47
 
 
+@pytest.mark.slow
 def test_a_key_decides_everything(dcgan):
     def run(key):
         brief = Training(steps=2, batch=4)
