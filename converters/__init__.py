@@ -2,6 +2,7 @@
 
 from converters.convert import Converted, convert
 from converters.detect import FORMATS, describe_formats, detect, formats_page
+from converters.directions import import_directions
 from converters.errors import (
     CheckpointError,
     ConversionError,
@@ -22,5 +23,6 @@ __all__ = [
     "describe_formats",
     "detect",
     "formats_page",
+    "import_directions",
     "read_checkpoint",
 ]

@@ -1,14 +1,14 @@
 """Opens checkpoint files: the only code of the project that touches untrusted bytes.
 
-Four containers are read, without torch and without executing anything from the file: torch's
-zip archive, torch's older stream of pickles ("legacy"), bare pickles such as NVIDIA's, and
-safetensors. All of them become plain nested dicts and lists of numbers, text and read-only arrays.
+Six containers are read, without torch and without executing anything from the file: torch's
+zip archive, torch's older stream of pickles ("legacy"), bare pickles such as NVIDIA's,
+safetensors, and NumPy's .npy and .npz. All of them become plain nested dicts and lists of
+numbers, text and read-only arrays.
 """
 
 import hashlib
 import io
 import os
-import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from converters.errors import (
     UnsafeCheckpointError,
     described,
 )
+from converters.numpy_file import ZIP_ERRORS, is_npy, is_npz, read_npy, read_npz
 from converters.safetensors_file import is_safetensors, read_safetensors
 from converters.unpickle import Budget, Constructor, PickleMachine
 
@@ -36,8 +37,6 @@ _DIRECTORY_ENTRY = b"PK\x01\x02"
 _DIRECTORY_ENTRY_COST = 1024  # bytes that `zipfile` takes for one, its name aside
 _PLAIN_COST = 256  # bytes; no empty container takes more, the note that it was converted included
 _ARRAY_COST = 2048  # nor does an array, its numbers aside
-# what the standard library raises on damaged archives
-_ZIP_ERRORS = (zipfile.BadZipFile, struct.error, EOFError, OSError, RuntimeError, *MALFORMED)
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Checkpoint:
 
     Attributes:
         path: where it was read from.
-        container: "torch zip", "torch legacy", "safetensors" or "pickle".
+        container: "torch zip", "torch legacy", "safetensors", "npy", "npz" or "pickle".
         tree: nested dicts and lists; leaves are arrays, numbers, text, bytes or `None`.
         sha256: of the whole file, in hexadecimal.
     """
@@ -61,7 +60,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Reads a checkpoint file into plain data; nothing in it is ever executed.
 
     Args:
-        path: a file written by `torch.save`, an NVIDIA network pickle, or safetensors.
+        path: a file written by `torch.save`, an NVIDIA network pickle, safetensors, or a NumPy
+            file.
 
     Returns:
         The contents. Arrays are read-only and share the file's memory, strides as stored.
@@ -103,6 +103,10 @@ def _read(data: bytes) -> tuple[str, Any]:
 
 
 def _container(data: bytes) -> tuple[str, Callable[[bytes, Budget], Any]]:
+    if is_npy(data):
+        return "npy", read_npy
+    if is_npz(data):
+        return "npz", read_npz
     if data.startswith(b"PK\x03\x04"):
         return "torch zip", _read_zip
     if data.startswith(_LEGACY_MAGIC):
@@ -160,7 +164,7 @@ def _read_zip(data: bytes, budget: Budget) -> Any:
         return _read_records(zipfile.ZipFile(io.BytesIO(data)), budget)
     except CheckpointError:
         raise
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise CorruptCheckpointError(f"damaged or truncated zip archive: {error}") from None
 
 
@@ -308,6 +312,8 @@ class _Plain:
             return value.array()
         if isinstance(value, NumpyArray):
             return value.array
+        if isinstance(value, np.ndarray):
+            return value
         if isinstance(value, Constructor):
             return value.name
         if isinstance(value, (NumpyType, np.dtype)):

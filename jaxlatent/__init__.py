@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from jaxlatent import find, generators, networks
+    from jaxlatent import find, generators, networks, paths
     from jaxlatent.bundle import load, load_model, save
     from jaxlatent.directions import Directions, FingerprintWarning
     from jaxlatent.edits import Edit, edit
@@ -46,6 +46,7 @@ __all__ = [
     "load",
     "load_model",
     "networks",
+    "paths",
     "render",
     "save",
     "save_sheet",
@@ -54,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("find", "generators", "networks"):
+    if name in ("find", "generators", "networks", "paths"):
         return importlib.import_module(f"jaxlatent.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(f"jaxlatent.{_HOMES[name]}"), name)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from jaxlatent import __version__, console
+from jaxlatent.cli.directions import directions
 from jaxlatent.cli.finders import find
 from jaxlatent.cli.images import generate, sweep
 from jaxlatent.cli.models import convert, export, formats, info
@@ -51,7 +52,7 @@ def demo(out: str, checkpoint: str | None) -> None:
     run(out, checkpoint, click.echo)
 
 
-for _command in (convert, formats, info, generate, export, find, sweep, demo):
+for _command in (convert, formats, info, generate, export, find, directions, sweep, demo):
     cli.add_command(_command)
 
 

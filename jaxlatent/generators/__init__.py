@@ -15,6 +15,7 @@ from jaxlatent.generators.stylegan3 import (
     StyleGAN3Layer,
     input_transform,
 )
+from jaxlatent.generators.stylespace import StyleSpace
 
 __all__ = [
     "DCGAN",
@@ -40,5 +41,6 @@ __all__ = [
     "StyleGAN3",
     "StyleGAN3Config",
     "StyleGAN3Layer",
+    "StyleSpace",
     "input_transform",
 ]

@@ -1,5 +1,6 @@
 """What generators that read z once have in common, and those with a mapping network."""
 
+from abc import abstractmethod
 from typing import Any
 
 import jax.numpy as jnp
@@ -49,6 +50,13 @@ class StyleBasedGenerator(Generator):
     """A generator with a mapping network, `mapping`, and a code in W for each layer."""
 
     mapping: Any
+
+    @abstractmethod
+    def styles(self, codes: Float[Array, "n L d"]) -> Any:
+        """Returns a tree of what each layer's affine map makes of its code, [n, channels] each.
+
+        What `prepare` returns holds the same tree as `styles`.
+        """
 
     @property
     def num_classes(self) -> int:
