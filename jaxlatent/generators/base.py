@@ -164,6 +164,11 @@ class Generator(Model):
         return 0
 
     @property
+    def noise_sides(self) -> tuple[int, ...]:
+        """Sides in pixels of the noise maps that are added; empty if there is no noise."""
+        return ()
+
+    @property
     def code_dim(self) -> int:
         """Width d of a code."""
         return list(self.spaces.values())[-1][1]

@@ -260,6 +260,11 @@ class StyleGAN1(StyleBasedGenerator):
         """One block for each resolution."""
         return len(self.config.channels)
 
+    @property
+    def noise_sides(self) -> tuple[int, ...]:
+        """Sides in pixels of the noise maps that are added, one for each layer."""
+        return tuple(4 << (i // 2) for i in range(self.num_layers))
+
     def prepare(
         self,
         codes: Float[Array, "n L d"],
@@ -276,8 +281,7 @@ class StyleGAN1(StyleBasedGenerator):
             label: has no effect here; StyleGAN reads the class in `map`.
         """
         stored = [None if layer.noise is None else layer.noise[...] for layer in self._layers()]
-        sides = [4 << (i // 2) for i in range(self.num_layers)]
-        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], sides, stored))
+        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], self.noise_sides, stored))
 
     def start(self, inputs: Inputs) -> State:
         """Returns the learned constant."""

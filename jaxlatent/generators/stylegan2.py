@@ -329,6 +329,15 @@ class StyleGAN2(StyleBasedGenerator):
         """One block for each resolution."""
         return len(self.config.channels)
 
+    @property
+    def noise_sides(self) -> tuple[int, ...]:
+        """Sides in pixels of the noise maps that are added; empty if there is no noise."""
+        return self._sides if self.config.use_noise else ()
+
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        return tuple(4 << ((i + 1) // 2) for i in range(len(self._convs())))
+
     def prepare(
         self,
         codes: Float[Array, "n L d"],
@@ -345,10 +354,9 @@ class StyleGAN2(StyleBasedGenerator):
             label: has no effect here; StyleGAN2 reads the class in `map`.
         """
         stored = [None if c.noise is None else c.noise[...] for c in self._convs()]
-        sides = [4 << ((i + 1) // 2) for i in range(len(stored))]
         if not self.config.use_noise and isinstance(noise, str):
             noise = noise if noise not in ("const", "random") else "none"
-        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], sides, stored))
+        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], self._sides, stored))
 
     def start(self, inputs: Inputs) -> State:
         """Returns the learned constant."""

@@ -101,6 +101,11 @@ class StyleSpace(Generator):
         """Those of the generator that renders."""
         return self.base.num_blocks
 
+    @property
+    def noise_sides(self) -> tuple[int, ...]:
+        """Those of the generator that renders."""
+        return self.base.noise_sides
+
     def prepare(
         self,
         codes: Float[Array, "n L s"],
