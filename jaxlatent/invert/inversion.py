@@ -222,6 +222,7 @@ def _result(
     code = jnp.asarray(variables["code"])
     codes = loop.as_codes(generator, code, recipe.space, label)
     noise: Sequence[np.ndarray] = variables["noise"]
+    stored: Any = recipe.noise
     if noise:
         images = np.concatenate(
             [
@@ -235,7 +236,7 @@ def _result(
             ]
         )
     else:
-        images = render(generator, codes, noise=recipe.noise, label=label)
+        images = render(generator, codes, noise=stored, label=label)
     return Inversion(
         np.asarray(code), np.asarray(codes), tuple(noise), images, least, history, recipe.space
     )

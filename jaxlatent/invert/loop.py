@@ -70,7 +70,7 @@ def as_codes(generator: Generator, code: Array, space: str, label: Any) -> Float
 
 
 def _losses(
-    work: Work, variables: dict[str, Any], noise: str, space: str
+    work: Work, variables: dict[str, Any], noise: Any, space: str
 ) -> tuple[Float[Array, " n"], Float[Array, "t n"]]:
     codes = as_codes(work.generator, variables["code"], space, work.label)
     maps = variables["noise"]
@@ -80,7 +80,7 @@ def _losses(
 
 
 def _one_loss(
-    work: Work, noise: str, space: str, number: Array, variables: dict[str, Any]
+    work: Work, noise: Any, space: str, number: Array, variables: dict[str, Any]
 ) -> Float[Array, ""]:
     """Returns one image's loss, for a line search."""
     label = None if work.label is None else work.label[number][None]
@@ -117,7 +117,7 @@ def step(recipe: Recipe, work: Work, state: Progress) -> tuple[Progress, Float[A
 
 @partial(jax.jit, static_argnames=("how", "noise", "enough"), donate_argnames="state")
 def _step(
-    work: Work, state: Progress, how: tuple[Any, ...], noise: str, enough: float | None
+    work: Work, state: Progress, how: tuple[Any, ...], noise: Any, enough: float | None
 ) -> tuple[Progress, Float[Array, " n"]]:
     schedule, steps, space, kind, betas = how
     time = state.step / steps

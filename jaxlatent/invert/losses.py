@@ -118,10 +118,10 @@ class Perceptual:
 
     def __call__(self, view: View) -> Float[Array, " n"]:
         """Returns the term."""
-        both = (view.images, view.targets)
-        if view.images.shape[1] > self.side:
-            both = tuple(mean_pool(x, self.side) for x in both)
-        return self.distance(*both)
+        a, b = view.images, view.targets
+        if a.shape[1] > self.side:
+            a, b = mean_pool(a, self.side), mean_pool(b, self.side)
+        return self.distance(a, b)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["embed"], meta_fields=["cosine"])

@@ -103,4 +103,4 @@ class Part:
         if self._file is None:
             return
         with atomic_file(self._file) as temporary, temporary.open("wb") as file:
-            np.savez(file, ended=np.int32(ended), **arrays)
+            np.savez(file, **{"ended": np.int32(ended), **arrays})
