@@ -91,7 +91,8 @@ def condition(file: str, name: str | None, conditions: str, out: str) -> None:
             raise UserError(f"all directions of {file} are conditions; none is left to change")
         result = find.condition(found[rest if name is None else found.index(name)], given)
         result.save(temporary)
-    click.echo(f"{out}: {len(result)} directions in {result.space or 'no space yet'}")
+    plural = "s" * (len(result) != 1)
+    click.echo(f"{out}: {len(result)} direction{plural} in {result.space or 'no space yet'}")
     for new, left in zip(result.names, result.parameters["left"].values(), strict=True):
         click.echo(f"  {printable(new)}: cosine {left:.3f} to what it was")
 
