@@ -11,9 +11,10 @@ from PIL import Image
 
 import jaxlatent
 from benchmarks.parity.goldens import OWN
-from jaxlatent import Directions, arguments, find
+from jaxlatent import Directions, arguments, find, scorers
 from jaxlatent.cli import finders, main
-from jaxlatent.cli.finders import gradients, scores
+from jaxlatent.cli.finders.gradient import TRANSFORMS
+from jaxlatent.cli.finders.scores import STATISTICS
 from jaxlatent.find.linear_map import LinearMaps
 from jaxlatent.find.steerability import NonlinearWalk
 from jaxlatent.generators import DCGANConfig, StyleGAN2Config, StyleSpace
@@ -184,8 +185,8 @@ def test_a_command_finds_writes_and_tells(name, run, models, monkeypatch):
 
 
 def test_the_names_of_options_are_those_of_the_library():
-    assert {name.replace("-", " ") for name in gradients.TRANSFORMS} == find.TRANSFORMS.keys()
-    assert all(hasattr(jaxlatent.scorers, name) for name in scores.STATISTICS)
+    assert {name.replace("-", " ") for name in TRANSFORMS} == find.TRANSFORMS.keys()
+    assert all(hasattr(scorers, name) for name in STATISTICS)
 
 
 def test_directions_of_styles_are_swept_as_any_others(run):
@@ -198,7 +199,23 @@ def test_directions_of_styles_are_swept_as_any_others(run):
     images = np.load("s.npy")[0, 0]
     np.testing.assert_allclose(images[0], np.load("g.npy")[0], atol=1e-4)
     assert np.abs(images[1] - images[0]).max() > 1e-3
-    refused(run("sweep", DCGAN, "s.safetensors", *flags), "only a StyleGAN has styles")
+
+
+def test_only_a_stylegan_has_styles(run, lenient):
+    np.save("s.npy", np.zeros(20))
+    flags = ("--positive", "1,2", "-o", "s.safetensors")
+    refused(run("find", "stylespace", DCGAN, *flags), "only a StyleGAN has styles, not a DCGAN")
+    axes = Directions.of(np.eye(6, dtype=np.float32)[:, None], space="s")
+    axes.save("s.safetensors")
+    refused(run("sweep", DCGAN, "s.safetensors", "-o", "s.npy"), "only a StyleGAN has styles")
+
+
+def test_channels_are_ranked_for_one_attribute(run):
+    np.save("s.npy", np.zeros((20, 2)))
+    flags = ("--scores", "s.npy", "-o", "d.safetensors")
+    refused(run("find", "stylespace", STYLEGAN, *flags), "s.npy has 2 columns; channels are")
+    np.save("s.npy", np.zeros(20))
+    refused(run("find", "stylespace", STYLEGAN, *flags), "--best 20 of 20 samples leaves no others")
 
 
 def test_means_part_labels_in_the_middle_and_scores_at_the_median(run, models):
@@ -270,20 +287,19 @@ def test_directions_are_conditioned_on_others(run):
         ("stylespace -k 1", "give one of --positive SEEDS, --attribute and --scores"),
         ("stylespace --positive 1,2 --scores s.npy", "give one of --positive SEEDS"),
         ("stylespace --attribute warmth --scores s.npy", "give either --attribute or --scores"),
-        ("stylespace --positive 1,2", "only a StyleGAN has styles, not a DCGAN"),
         ("few-shot --positive 1", "Missing option '--negative'"),
         ("few-shot --positive 1-3 --negative 2,3", "positive and negative share the seeds 2, 3"),
         ("few-shot --positive x --negative 2", "positive: 'x' is no list like 0-3,7"),
         ("few-shot --positive 1 --negative 2 --space w", "space must be z"),
         ("few-shot --positive 1 --negative 2 --label 3", "not conditional; give no label"),
         ("ica -k 9 -n 20", "k must be in 1 to 6, got 9"),
-        ("ica -n 1000 -k 6 --max-iter 1", "raise max_iter or lower k"),
-        ("sparse-pca --alpha=-1", "alpha must be at least 0, got -1.0"),
+        ("ica -n 100 -k 6 --max-iter 1", "raise max_iter or lower k"),
+        ("sparse-pca --alpha=-1", "-1.0 is not in the range x>=0"),
         ("sparse-pca -k 2 -n 20 --alpha 1e9", "lower alpha"),
         ("random -k 0 -n 20", "k and d must be at least 1, got 0"),
         ("random --seed=-1", "-1 is not in the range"),
         ("voynov --steps 0", "0 is not in the range x>=1"),
-        ("voynov --learning-rate 0", "0.0 is not in the range 0.0<x<=1"),
+        ("voynov --learning-rate 0", "0.0 is not in the range 0<x<=1"),
         ("voynov -k 2 --reach 0.1 -n 4", "shifts must be in 0 <= least < reach"),
         ("voynov --deformator free", "'free' is not one of"),
         ("local --seeds 1- -k 1", "seeds: '1-' is no list like 0-3,7"),
@@ -295,11 +311,11 @@ def test_directions_are_conditioned_on_others(run):
         ("resefa -k 1 --region 0:4,0:9", "in an image of 8 by 8 pixels"),
         ("resefa -k 1 --region 0:4", "'0:4' is neither TOP:BOTTOM,LEFT:RIGHT nor an image file"),
         ("resefa -k 1 --region s.npy", "s.npy is no image"),
-        ("resefa -k 1 --region 0:4,0:4 --ridge 0", "ridge must be positive, got 0.0"),
-        ("lowrankgan -k 1 --region 0:4,0:4 --sparsity 0", "sparsity must be positive, got 0.0"),
-        ("lowrankgan -k 1 --region 0:4,0:4 --tolerance 1", "tolerance must be between 0 and 1"),
+        ("resefa -k 1 --region 0:4,0:4 --ridge 0", "0.0 is not in the range x>0"),
+        ("lowrankgan -k 1 --region 0:4,0:4 --sparsity 0", "0.0 is not in the range x>0"),
+        ("lowrankgan -k 1 --region 0:4,0:4 --tolerance 1", "1.0 is not in the range 0<x<1"),
         ("ganalyze", "Missing option '--attribute'"),
-        ("ganalyze --attribute brightness --reach 0 -n 4", "reach must be positive, got 0.0"),
+        ("ganalyze --attribute brightness --reach 0 -n 4", "0.0 is not in the range x>0"),
         ("gradients --attribute smile", "'smile' is not one of"),
         ("gradients --attribute warmth -n 4 --layers 3", "layers must be in 0 to 0"),
         ("steer", "Missing option '--transform'"),
@@ -325,10 +341,11 @@ def test_help_is_one_line_a_method_with_examples(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     status, out, _ = run("find")
     assert status == 0
-    assert "..." not in out
-    lines = [line.split() for line in out.splitlines()]
+    lines = [line for line in out.splitlines() if line.startswith("  ")]
     for name in finders.find.commands:
-        assert [name] == [line[0] for line in lines if line[:1] == [name]]
+        (line,) = [line for line in lines if line.split()[0] == name]
+        assert line.endswith(".")
+        assert not line.endswith("..")
         status, out, _ = run("find", name, "--help")
         assert status == 0
         assert "Examples:\n  " in out

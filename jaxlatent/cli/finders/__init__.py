@@ -3,7 +3,7 @@
 import click
 
 from jaxlatent.cli.finders.chosen import few_shot, local, lowrankgan, resefa
-from jaxlatent.cli.finders.gradients import ganalyze, gradients, steer
+from jaxlatent.cli.finders.gradient import ganalyze, gradients, steer
 from jaxlatent.cli.finders.scored import boundary, linear, means, stylespace
 from jaxlatent.cli.finders.unlabelled import ganspace, ica, random, sparse_pca, voynov
 from jaxlatent.cli.finders.weights import infogan, sefa

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from jaxlatent import arguments
-from jaxlatent.cli.finders.command import MOVED, Arguments, K, each, finder, in_a_row
+from jaxlatent.cli.finders.command import MOVED, Arguments, K, each, finder, in_a_row, together
 from jaxlatent.cli.finders.samples import CHOSEN, Samples, samples, seeds
-from jaxlatent.errors import UserError
+from jaxlatent.errors import UserError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,13 @@ REGION = click.option(
 )  # fmt: skip
 
 
+def _sides(positive: list[int], negative: list[int]) -> tuple[list[int], list[int]]:
+    both = sorted({*positive} & {*negative})
+    if both:
+        raise UserError(f"positive and negative share the seeds {listed(list(map(str, both)))}")
+    return positive, negative
+
+
 def _distance(directions: "Directions") -> "Iterable[str]":
     counts = directions.parameters
     yield (
@@ -36,8 +43,12 @@ def _distance(directions: "Directions") -> "Iterable[str]":
     "jaxlatent find few-shot ffhq --positive 3,7-9 --negative 1,2 -o smile.safetensors",
     tell=_distance,
 )
-@seeds("positive", "Samples with the attribute.", required=True)
-@seeds("negative", "Samples without it.", required=True)
+@together(
+    "sides",
+    _sides,
+    positive=seeds("positive", "Samples with the attribute.", required=True),
+    negative=seeds("negative", "Samples without it.", required=True),
+)
 @click.option("--name", default="few shot", show_default=True, help="What to call the direction.")
 @click.option(
     "--plain", is_flag=True, help="The means' difference and no more (Radford et al., ICLR 2016)."
@@ -45,8 +56,7 @@ def _distance(directions: "Directions") -> "Iterable[str]":
 @samples()
 def few_shot(
     generator: "Generator",
-    positive: list[int],
-    negative: list[int],
+    sides: tuple[list[int], list[int]],
     name: str,
     plain: bool,
     samples: Samples,
@@ -58,10 +68,7 @@ def few_shot(
     """
     from jaxlatent import find
 
-    both = sorted({*positive} & {*negative})
-    if both:
-        raise UserError(f"positive and negative share the seeds {', '.join(map(str, both))}")
-    high, low = (samples.latents(generator, chosen) for chosen in (positive, negative))
+    high, low = (samples.latents(generator, chosen) for chosen in sides)
     if plain:
         found = find.vector_arithmetic(high, low, name)
     else:
@@ -93,7 +100,7 @@ def local(generator: "Generator", k: int, chosen: Arguments, moved: Arguments) -
 @CHOSEN
 @MOVED
 @click.option(
-    "--ridge", type=float, default=1e-3, show_default=True,
+    "--ridge", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
     help="Keeps directions out that change nothing at all.",
 )  # fmt: skip
 def resefa(
@@ -121,12 +128,12 @@ def resefa(
 @CHOSEN
 @MOVED
 @click.option(
-    "--sparsity", type=float, default=1 / 60, show_default="1/60",
+    "--sparsity", type=click.FloatRange(0, min_open=True), default=1 / 60, show_default="1/60",
     help="Weight of the sparse part: larger for codes of less than 512 numbers; inf for none.",
 )  # fmt: skip
 @click.option(
-    "--tolerance", type=float, default=1e-3, show_default=True,
-    help="Share of the largest eigenvalue that counts as nothing.",
+    "--tolerance", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=1e-3,
+    show_default=True, help="Share of the largest eigenvalue that counts as nothing.",
 )  # fmt: skip
 def lowrankgan(
     generator: "Generator",

@@ -127,16 +127,25 @@ def _middle(scores: "np.ndarray") -> float:
     return float(np.mean(labels) if len(labels) == 2 else np.median(scores))
 
 
+def _source(
+    positive: list[int] | None, attribute: str | None, scores: str | None
+) -> "list[int] | Scores":
+    found = Scores((attribute,) if attribute else (), scores)
+    if (positive is not None) == found.given:
+        raise UserError("give one of --positive SEEDS, --attribute and --scores FILE.npy")
+    return found if positive is None else positive
+
+
 @finder(
     "jaxlatent find stylespace ffhq --positive 3,7-9,20-26 -k 5 -o smile.safetensors",
     "jaxlatent find stylespace ffhq --attribute warmth -n 1000 -k 5 -o warm.safetensors",
     tell=each("  {name}: relevance {score:.3g}"),
 )
 @K
-@seeds("positive", "Samples with the attribute, ten to thirty; instead of scores.")
 @together(
-    "scores",
-    lambda attribute, scores: Scores((attribute,) if attribute else (), scores),
+    "source",
+    _source,
+    positive=seeds("positive", "Samples with the attribute, ten to thirty; instead of scores."),
     attribute=attribute(several=False),
     scores=SCORES,
 )
@@ -148,8 +157,7 @@ def _middle(scores: "np.ndarray") -> float:
 def stylespace(
     generator: Any,
     k: int,
-    positive: list[int] | None,
-    scores: Scores,
+    source: "list[int] | Scores",
     best: int,
     samples: Samples,
 ) -> "Directions":
@@ -158,26 +166,26 @@ def stylespace(
     Channels rank by how unusual, and how alike, samples with the attribute are in them. Directions
     are in the space s; `jaxlatent sweep` knows what to do.
     """
+    import jax
     import numpy as np
 
     from jaxlatent import find
     from jaxlatent.generators import StyleSpace
 
-    if (positive is not None) == scores.given:
-        raise UserError("give one of --positive SEEDS, --attribute and --scores FILE.npy")
     view = StyleSpace(generator)
-    if positive is not None:
-        codes, examples = (samples.latents(generator, s) for s in (None, positive))
+    if isinstance(source, list):
+        codes, examples = (samples.latents(generator, s) for s in (None, source))
     else:
-        scored = scores.of(generator, samples)
+        scored = source.of(generator, samples)
         if len(scored.names) > 1:
             raise UserError(
-                f"{scores.scores} has {len(scored.names)} columns; channels are "
+                f"{source.scores} has {len(scored.names)} columns; channels are "
                 "ranked for one attribute at a time"
             )
         codes = scored.codes
+        if best >= len(codes):
+            raise UserError(f"--best {best} of {len(codes)} samples leaves no others; give more")
         examples = codes[np.argsort(-scored.values[:, 0], kind="stable")[:best]]
-    population = find.channel_statistics(
-        view.to_styles(generator.broadcast(codes[i : i + 1024])) for i in range(0, len(codes), 1024)
-    )
-    return find.stylespace(view, view.to_styles(generator.broadcast(examples)), population, k)
+    styles = jax.jit(lambda view, w: view.to_styles(view.base.broadcast(w)))
+    batches = (styles(view, codes[i : i + 1024]) for i in range(0, len(codes), 1024))
+    return find.stylespace(view, styles(view, examples), find.channel_statistics(batches), k)

@@ -1,6 +1,6 @@
 """Finders that learn from samples without labels."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,9 +13,11 @@ from jaxlatent.cli.finders.command import (
     finder,
     in_a_row,
     key_of,
+    together,
     trained,
 )
 from jaxlatent.cli.finders.samples import Samples, samples
+from jaxlatent.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +84,7 @@ def ica(generator: "Generator", k: int, samples: Samples, seed: int, max_iter: i
 @samples()
 @SEED
 @click.option(
-    "--alpha", type=float, default=1.0, show_default=True,
+    "--alpha", type=click.FloatRange(0), default=1.0, show_default=True,
     help="How much coordinates cost; more leaves fewer.",
 )  # fmt: skip
 @MAX_ITER
@@ -114,6 +116,12 @@ def random(generator: "Generator", k: int, samples: Samples, seed: int) -> "Dire
     return found.bind(generator, space=samples.where(generator))
 
 
+def _shifts(reach: float, least: float) -> dict[str, Any]:
+    if not 0 <= least < reach < float("inf"):
+        raise UserError(f"shifts must be in 0 <= least < reach, got {least:g} and {reach:g}")
+    return {"reach": reach, "least": least}
+
+
 def _told_apart(directions: "Directions") -> "Iterable[str]":
     yield from in_a_row("shares of pairs in which it is named rightly")(directions)
     accuracy, k = directions.parameters["index_accuracy"], len(directions)
@@ -128,11 +136,14 @@ def _told_apart(directions: "Directions") -> "Iterable[str]":
 @K
 @samples(2000, space=False)
 @MOVED
-@click.option(
-    "--reach", type=float, default=6.0, show_default=True,
-    help="Largest shift, in the codes' units: smaller in w.",
+@together(
+    "shifts",
+    _shifts,
+    reach=click.option("--reach", type=float, default=6.0, show_default=True,
+                       help="Largest shift, in the codes' units: smaller in w."),
+    least=click.option("--least", type=float, default=0.5, show_default=True,
+                       help="Smallest shift."),
 )  # fmt: skip
-@click.option("--least", type=float, default=0.5, show_default=True, help="Smallest shift.")
 @click.option(
     "--deformator", type=click.Choice(["orthogonal", "projected"]), default="orthogonal",
     show_default=True, help="Directions at right angles, or free.",
@@ -144,8 +155,7 @@ def voynov(
     k: int,
     samples: Samples,
     moved: Arguments,
-    reach: float,
-    least: float,
+    shifts: dict[str, Any],
     deformator: Literal["orthogonal", "projected"],
     trained: Train,
     seed: int,
@@ -158,8 +168,7 @@ def voynov(
         k=k,
         key=key_of(seed),
         deformator=deformator,
-        reach=reach,
-        least=least,
+        **shifts,
         **samples.codes(generator),
         **moved(generator),
         **trained(),

@@ -36,7 +36,7 @@ TRANSFORMS = (
 @samples(2000, space=False)
 @MOVED
 @click.option(
-    "--reach", type=float, default=0.5, show_default=True,
+    "--reach", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
     help="Largest change of the score that is asked for.",
 )  # fmt: skip
 @trained(1000, 8)
