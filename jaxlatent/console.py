@@ -61,16 +61,23 @@ def image_file(out: str) -> Iterator[Write]:
         yield write
 
 
-def progress_bar() -> Callable[[int, int], None]:
-    """Returns what draws a progress bar on stderr, if a person is there to see it."""
+def progress_bar(unit: str = "img") -> Callable[[int, int], None]:
+    """Returns what draws a progress bar on stderr, if a person is there to see it.
+
+    Args:
+        unit: what is counted. When all is done the bar vanishes, and a new one starts.
+    """
     from tqdm import tqdm
 
-    bar = tqdm(unit="img", disable=None, leave=False)
+    bar = None
 
     def update(done: int, total: int) -> None:
-        bar.total = total
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, unit=unit, disable=None, leave=False)
         bar.update(done - bar.n)
         if done == total:
             bar.close()
+            bar = None
 
     return update

@@ -1,18 +1,17 @@
-"""The commands about directions on disk: show, compare, import."""
+"""The commands about directions on disk: show, compare, condition, import."""
 
 import click
 
 from jaxlatent import console
-from jaxlatent.cli.options import examples
-from jaxlatent.cli.samples import OUT
-from jaxlatent.errors import printable
+from jaxlatent.cli.options import OUT_DIRECTIONS, examples
+from jaxlatent.errors import UserError, printable
 from jaxlatent.files import atomic_file
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def directions(context: click.Context) -> None:
-    """Show, compare and import directions."""
+    """Show, compare, condition and import directions."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -61,6 +60,44 @@ def compare(first: str, second: str) -> None:
 
 
 @directions.command(
+    epilog=examples(
+        "jaxlatent directions condition a.safetensors --name age --on sex,smile -o b.safetensors",
+        "jaxlatent directions condition age.safetensors --on smile.safetensors -o b.safetensors",
+    )
+)
+@click.argument("file")
+@click.option("--name", help="The direction to change; all that are no conditions if not given.")
+@click.option(
+    "--on", "conditions", required=True, metavar="A,B|OTHER.safetensors",
+    help="Directions of FILE, or of another file, that are to stay where they are.",
+)  # fmt: skip
+@OUT_DIRECTIONS
+def condition(file: str, name: str | None, conditions: str, out: str) -> None:
+    """Take from directions what they share with others (InterFaceGAN, TPAMI 2020)."""
+    console.checked_suffix(out, ".safetensors")
+    with atomic_file(out) as temporary:
+        from jaxlatent import find
+        from jaxlatent.directions import Directions
+
+        found = Directions.load(file)
+        if conditions.endswith(".safetensors"):
+            given, rest = Directions.load(conditions), [*range(len(found))]
+        else:
+            whole = conditions in found.names  # a name that holds commas
+            names = [conditions] if whole else conditions.split(",")
+            numbers = [found.index(part) for part in names]
+            given, rest = found[numbers], [i for i in range(len(found)) if i not in numbers]
+        if name is None and not rest:
+            raise UserError(f"all directions of {file} are conditions; none is left to change")
+        result = find.condition(found[rest if name is None else found.index(name)], given)
+        result.save(temporary)
+    plural = "s" * (len(result) != 1)
+    click.echo(f"{out}: {len(result)} direction{plural} in {result.space or 'no space yet'}")
+    for new, left in zip(result.names, result.parameters["left"].values(), strict=True):
+        click.echo(f"  {printable(new)}: cosine {left:.3f} to what it was")
+
+
+@directions.command(
     "import",
     epilog=examples("jaxlatent directions import pggan_smile.npy --space z -o smile.safetensors"),
 )
@@ -68,7 +105,7 @@ def compare(first: str, second: str) -> None:
 @click.option(
     "--space", type=click.Choice(["z", "z+", "w", "w+"]), help="Where they live, if FILE is silent."
 )
-@OUT
+@OUT_DIRECTIONS
 def import_file(file: str, space: str | None, out: str) -> None:
     """Turn directions of another project into a file of ours; nothing in FILE is executed.
 

@@ -16,6 +16,9 @@ MODEL = click.argument("model")
 OUT = click.option(
     "-o", "--out", metavar="OUT.png|.npy", required=True, help="Image or array file to write."
 )
+OUT_DIRECTIONS = click.option(
+    "-o", "--out", metavar="OUT.safetensors", required=True, help="File to write."
+)
 PSI = click.option(
     "--psi", type=float, callback=_finite,
     help="Truncation: 1 keeps codes, 0 gives the mean.",

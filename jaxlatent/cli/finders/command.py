@@ -1,0 +1,153 @@
+"""What all finders' commands share: load, find, write, tell; and options that go together."""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxlatent import arguments, console
+from jaxlatent.cli.options import MODEL, OUT_DIRECTIONS, examples, loaded
+from jaxlatent.files import atomic_file
+
+if TYPE_CHECKING:
+    from jax import Array
+
+    from jaxlatent.directions import Directions
+    from jaxlatent.generators import Generator
+
+Command = Callable[..., Any]
+Tell = Callable[["Directions"], Iterable[str]]
+Arguments = Callable[["Generator"], dict[str, Any]]  # of a finder, by name
+Train = Callable[[], dict[str, Any]]
+
+
+def numbered(directions: "Directions") -> Iterable[str]:
+    """Tells the names with their numbers, which `sweep --index` takes."""
+    return (f"{number:>3}  {name}" for number, name in enumerate(directions.names))
+
+
+def in_a_row(what: str) -> Tell:
+    """Returns what tells the scores in one line."""
+    return lambda directions: [f"{what}: {', '.join(f'{s:.4g}' for s in _scores(directions))}"]
+
+
+def each(text: str) -> Tell:
+    """Returns what tells a line for each direction, with its `name` and `score`."""
+    return lambda directions: (
+        text.format(name=name, score=score)
+        for name, score in zip(directions.names, _scores(directions), strict=True)
+    )
+
+
+def _scores(directions: "Directions") -> list[float]:
+    return [float(s) for s in directions.scores.reshape(len(directions), -1).sum(axis=1)]
+
+
+def finder(*lines: str, tell: Tell = numbered) -> Callable[[Command], click.Command]:
+    """Makes a command of a function from a generator, and options, to directions.
+
+    The command takes MODEL and --out too; it loads the one, writes the directions to the other and
+    tells what it wrote. The place to write is opened first, so that no work is lost.
+
+    Args:
+        *lines: examples for the help.
+        tell: what is printed about the directions.
+    """
+
+    def command(function: Command) -> click.Command:
+        @wraps(function)
+        def run(model: str, out: str, **options: Any) -> None:
+            console.checked_suffix(out, ".safetensors")
+            with atomic_file(out) as temporary:
+                directions = function(loaded(model), **options)
+                directions.save(temporary)
+            plural = "s" * (len(directions) != 1)
+            click.echo(f"{out}: {len(directions)} direction{plural} in {directions.space}")
+            for line in tell(directions):
+                click.echo(line)
+
+        name = function.__name__.replace("_", "-")
+        return click.command(name, epilog=examples(*lines))(MODEL(OUT_DIRECTIONS(run)))
+
+    return command
+
+
+def together(name: str, make: Command, **options: Command) -> Callable[[Command], Command]:
+    """Returns a decorator that adds options, of which the command gets one object.
+
+    It is made, and so checked, before any work.
+
+    Args:
+        name: of the command's parameter.
+        make: function of the options' values, by their names.
+        **options: by name.
+    """
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def run(*args: Any, **values: Any) -> Any:
+            own = {option: values.pop(option) for option in options}
+            return command(*args, **values, **{name: make(**own)})
+
+        for option in reversed(options.values()):
+            run = option(run)
+        return run
+
+    return add
+
+
+def key_of(seed: int) -> "Array":
+    """Returns the key of a --seed, which draws other numbers than the seeds of samples do."""
+    import jax
+
+    return jax.random.key(1 + seed)
+
+
+K = click.option("-k", type=int, default=10, show_default=True, help="Number of directions.")
+LAYERS = click.option("--layers", metavar="0-3", help="Layers that may move; all if not given.")
+SEED = click.option(
+    "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True,
+    help="Of the method's own randomness: another one, another result.",
+)  # fmt: skip
+
+
+def _moved(layers: str | None, per_layer: bool) -> Arguments:
+    return lambda generator: {
+        "layers": arguments.layers(layers, generator),
+        "shared": not per_layer,
+    }
+
+
+MOVED = together(
+    "moved",
+    _moved,
+    layers=LAYERS,
+    per_layer=click.option("--per-layer", is_flag=True, help="A vector for each layer."),
+)
+
+
+def _trained(steps: int, batch: int, learning_rate: float) -> Train:
+    def settings() -> dict[str, Any]:
+        from jaxlatent.find import Training
+
+        progress = console.progress_bar("step")
+        return {"training": Training(steps, batch, learning_rate), "progress": progress}
+
+    return settings
+
+
+def trained(steps: int, batch: int) -> Callable[[Command], Command]:
+    """Adds the options of a training, with these defaults."""
+    some = click.IntRange(1)
+    rate = click.FloatRange(0, 1, min_open=True)
+    return together(
+        "trained",
+        _trained,
+        steps=click.option("--steps", type=some, default=steps, show_default=True,
+                           help="Steps of the training."),
+        batch=click.option("--batch", type=some, default=batch, show_default=True,
+                           help="Samples in a step."),
+        learning_rate=click.option("--learning-rate", type=rate, default=1e-3, show_default=True,
+                                   help="Of Adam."),
+    )  # fmt: skip
