@@ -106,7 +106,7 @@ def stylespace(
         >>> stylespace(view, positives, channel_statistics(styles), 2).names[0]
         '0.conv1.3'
     """
-    generator.check_codes(positives)
+    generator.check_codes(jnp.asarray(positives))
     _check(generator, statistics, k)
     if len(positives) < 2:
         raise UserError(f"two or more examples are needed, got {len(positives)}")
@@ -321,8 +321,8 @@ def styleclip(
         >>> view = StyleSpace(StyleGAN2(config, rngs=nnx.Rngs(0)))
         >>> statistics = ChannelStatistics(9, np.zeros(4), np.ones(4))
         >>> found = styleclip(view, np.array([0.1, 4.0, -3.0, 0.0]), statistics, 0.5)
-        >>> [round(float(x), 3) for x in found.vectors[0, 0]], found.scale.tolist()
-        ([0.0, 0.8, -0.6, 0.0], [1.25])
+        >>> (found.vectors[0, 0] * found.scale).tolist(), found.scale.tolist()
+        ([0.0, 1.0, -0.75, 0.0], [1.25])
     """
     _check(generator, statistics, 1)
     _check_effects(generator, effects)

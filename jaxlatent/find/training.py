@@ -99,6 +99,7 @@ class Samples:
         Raises:
             UserError: if there are no codes, or something does not fit the generator.
         """
+        codes = jnp.asarray(codes)
         generator.check_codes(codes)
         if not codes.shape[0]:
             raise UserError("codes must not be empty")
@@ -113,7 +114,7 @@ class Samples:
             else:
                 label = class_weights(label, codes.shape[0], generator.num_classes)
         chosen = jnp.asarray(generator.select_layers(layers))
-        samples = cls(generator, jnp.asarray(codes), label, chosen)
+        samples = cls(generator, codes, label, chosen)
         jax.eval_shape(lambda s: s.render(*s.at(jnp.zeros(1, jnp.int32))), samples)
         return samples
 
