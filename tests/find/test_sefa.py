@@ -21,18 +21,6 @@ def normalised(a):
     return a / np.linalg.norm(a, axis=1, keepdims=True)
 
 
-def test_planted_directions_come_back_in_order():
-    """Each row is a planted direction; a direction's eigenvalue is the number of its rows."""
-    basis, _ = np.linalg.qr(RANDOM.standard_normal((12, 12)))
-    counts = [9, 7, 5, 3, 1]
-    rows = np.concatenate([np.tile(basis[i], (n, 1)) for i, n in enumerate(counts)])
-    rows *= RANDOM.uniform(0.1, 10, (len(rows), 1)) * RANDOM.choice([-1, 1], (len(rows), 1))
-    found = sefa([jnp.asarray(rows[::2], jnp.float32), jnp.asarray(rows[1::2], jnp.float32)], 5)
-    np.testing.assert_allclose(found.scores, counts, rtol=1e-4)
-    cosines = np.abs(np.sum(np.asarray(found.vectors[:, 0]) * basis[:5], axis=1))
-    np.testing.assert_allclose(cosines, 1, atol=1e-5)
-
-
 def test_invariants_of_the_paper():
     weights = matrices(40, 25)
     found = sefa(weights, 16)
