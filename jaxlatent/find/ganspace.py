@@ -1,6 +1,5 @@
 """Principal components of codes or activations: Härkönen et al., NeurIPS 2020, arXiv:2004.02546."""
 
-import operator
 from collections.abc import Iterable, Iterator
 
 import jax
@@ -11,8 +10,8 @@ from jaxtyping import Array, Float
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
 from jaxlatent.find.covariance import Covariance, Rows, chunks, covariance, peeked
-from jaxlatent.find.sampling import Batch, sample
-from jaxlatent.find.sefa import SIGN_ANCHOR, anchor_sign
+from jaxlatent.find.latents import Batch, sample
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.keys import AnyKey
 
@@ -51,7 +50,7 @@ def ganspace(codes: Rows | Iterable[Rows], k: int) -> Directions:
         ([6.0], 0.9)
     """
     width, batches = peeked(chunks(codes))
-    _check(k, width)
+    check_count(k, width)
     found = covariance(batches)
     variances, vectors = principal(found, k)
     return _directions(
@@ -119,7 +118,7 @@ def ganspace_activations(
     width, joint = peeked(_joined(samples))
     latent = generator.spaces[space][1]
     features = width - latent
-    _check(k, features)
+    check_count(k, features)
     found = covariance(joint)
     ours = Covariance(
         found.count, found.mean[latent:], np.ascontiguousarray(found.matrix[latent:, latent:])
@@ -169,11 +168,6 @@ def _decompose(
 
 def _joined(samples: Iterable[Batch]) -> Iterator[Float[Array, "b d"]]:
     return (jnp.concatenate([b.latents, b.features], axis=1) for b in samples)
-
-
-def _check(k: int, width: int) -> None:
-    if not 1 <= operator.index(k) <= width:
-        raise UserError(f"k must be in 1 to {width}, got {k}")
 
 
 def _directions(

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.jacobian import Region, check_count, found_by, jacobian_grams
+from jaxlatent.find.jacobian import Region, found_by, jacobian_grams, move_size
+from jaxlatent.find.vectors import check_count
 from jaxlatent.generators import Generator, Labels
 
 
@@ -69,8 +70,7 @@ def lowrankgan(
         >>> lowrankgan(generator, codes, box, 3, sparsity=float("inf")).vectors.shape
         (1, 1, 4)
     """
-    rows = 1 if shared else len(generator.select_layers(layers))
-    check_count(k, rows * generator.code_dim)
+    check_count(k, move_size(generator, layers, shared))
     problems = []
     if not sparsity > 0:
         problems.append(f"sparsity must be positive, got {sparsity}")

@@ -12,18 +12,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.jacobian import check_count
-from jaxlatent.find.sefa import SIGN_ANCHOR, anchor_sign
-from jaxlatent.find.training import (
-    Samples,
-    Training,
-    base_key,
-    learned,
-    measure,
-    start_values,
-    tenths,
-    train,
-)
+from jaxlatent.find.samples import Samples
+from jaxlatent.find.training import Training, base_key, measure, start_values, tenths, train
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
+from jaxlatent.find.walks import learned
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey

@@ -45,16 +45,6 @@ def test_planted_boundaries_come_back(options):
     assert found.parameters["solver"] == options.get("solver", "newton")
 
 
-def test_nonlinear_generator_with_a_known_factor():
-    """Scores that are read off images, where the factor acts through two squashed layers."""
-    weights = RANDOM.standard_normal((D, 30))
-    hidden = np.tanh((np.asarray(CODES) - 2) @ weights / 3)
-    brightness = np.tanh(np.asarray(CODES) @ TRUTH[0] - TRUTH[0] @ np.full(D, 2))
-    images = brightness[:, None] + 0.1 * (hidden - hidden.mean(axis=1, keepdims=True))
-    found = boundary(CODES, images.mean(axis=1), KEY, ["brightness"], ratio=0.1)
-    assert cosines(found, TRUTH[:1]) > 0.98
-
-
 def test_interior_points_and_libsvm_agree():
     both = [boundary(CODES, SCORES, KEY, ratio=0.1, solver=s) for s in ("interior", "sklearn")]
     assert (cosines(both[0], np.asarray(both[1].vectors[:, 0])) > 0.99999).all()
