@@ -108,7 +108,7 @@ def plant(generator):
     return np.stack(planted), counts
 
 
-@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("deep", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_planted_norms_of_a_biggan_come_back_layer_by_layer(fill, deep):
     """What its norms read of z is found whatever they read of the class; edits reach it alone."""
     sizes = {"z_dim": 4, "deep": True} if deep else {"z_dim": 12}
