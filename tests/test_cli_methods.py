@@ -25,7 +25,8 @@ CONFIGS = {
     DCGAN: DCGANConfig(6, (4, 3), (4, 4), (1, 2), (0, 1), (0, 0), (True, True), (False, False)),
     STYLEGAN: StyleGAN2Config((4, 3), z_dim=6, w_dim=5, mapping_widths=(5,)),
 }
-SLOW = {"voynov"}  # compiles for long; CI runs it
+TESTED = {"sefa", "infogan_codes", "ganspace", "ganspace_activations", "boundary", "linear_map"}
+SLOW = {"voynov"} | TESTED  # which CI runs: it compiles for long; those have tests elsewhere, too
 
 # what is called: model, command and options, what is told, what the directions must be
 CASES = {
