@@ -15,8 +15,8 @@ from jaxlatent import Directions, arguments, find, scorers
 from jaxlatent.cli import finders, main
 from jaxlatent.cli.finders.gradient import TRANSFORMS
 from jaxlatent.cli.finders.scores import STATISTICS
+from jaxlatent.find import NonlinearWalk
 from jaxlatent.find.linear_map import LinearMaps
-from jaxlatent.find.steerability import NonlinearWalk
 from jaxlatent.generators import DCGANConfig, StyleGAN2Config, StyleSpace
 from jaxlatent.keys import seed_keys
 
