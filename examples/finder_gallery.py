@@ -73,7 +73,7 @@ def components(page: Page) -> None:
     codes = sources @ np.linalg.qr(random.standard_normal((512, 512)))[0]
     page.time("ica", "4000 made-up codes of 512, 5 sources", lambda: find.ica(codes, 5, KEY))
     few = page.time("sparse_pca", "1000 codes, 3 components", lambda: find.sparse_pca(z, 3, KEY))
-    chance = page.time("random_directions", "2", lambda: find.random_directions(KEY, 2, 100))
+    chance = page.time("random_directions", "1", lambda: find.random_directions(KEY, 1, 100))
     print("coordinates that are not 0:", np.count_nonzero(few.vectors, axis=2).ravel())
     for found in (few[[0]], chance):
         page.show(found, 6)

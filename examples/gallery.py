@@ -91,4 +91,4 @@ class Page:
         """Writes the picture."""
         sheet = contact_sheet(np.stack(self.images), self.labels, self.columns)
         sheet = sheet.resize((3 * sheet.width // 4, 3 * sheet.height // 4))
-        sheet.save(file, quality=80, optimize=True)
+        sheet.save(file, quality=80 if len(self.images) <= 4 else 65, optimize=True)
