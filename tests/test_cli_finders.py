@@ -84,10 +84,11 @@ def test_principal_components_of_codes_and_activations(run, model, generator):
 
 def test_directions_are_shown_compared_and_imported(run, model):
     np.save("smile.npy", np.array([[0.0, 0.0, 2.0, 0.0, 0.0, 0.0]]))
-    assert run("directions", "import", "smile.npy", "--space", "z", "-o", "s.safetensors")[0] == 0
+    flags = ("smile.npy", "--space", "z", "-o", "s.safetensors")
+    assert run("directions", "import", *flags) == (0, "s.safetensors: 1 direction in z\n", "")
     status, out, _ = run("directions", "show", "s.safetensors")
     assert status == 0
-    assert "1 directions of [1, 6]" in out
+    assert "1 direction of [1, 6]" in out
     axes = Directions.of(np.eye(6, dtype=np.float32)[:3, None], names=["a", "b", "c"], space="z")
     axes.save("axes.safetensors")
     status, out, _ = run("directions", "compare", "s.safetensors", "axes.safetensors")

@@ -62,8 +62,8 @@ def finder(*lines: str, tell: Tell = numbered) -> Callable[[Command], click.Comm
             with atomic_file(out) as temporary:
                 directions = function(loaded(model), **options)
                 directions.save(temporary)
-            plural = "s" * (len(directions) != 1)
-            click.echo(f"{out}: {len(directions)} direction{plural} in {directions.space}")
+            told = console.counted(len(directions), "direction")
+            click.echo(f"{out}: {told} in {directions.space}")
             for line in tell(directions):
                 click.echo(line)
 
