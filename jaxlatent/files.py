@@ -113,6 +113,8 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
         UserError: if the file is missing, or holds anything but an array of numbers that float32
             can hold.
     """
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; a .npy file was expected")
     if not Path(path).is_file():
         raise UserError(f"no such file: {path}")
     try:

@@ -179,7 +179,8 @@ def test_a_command_finds_writes_and_tells(name, run, models, monkeypatch):
     assert [p.name for p in Path().iterdir()] == ["d.safetensors"]
     status, out, error = run("directions", "show", "d.safetensors")
     assert (status, error) == (0, "")
-    assert f"   0  {found.names[0]}: score" in out
+    shown = "score" if np.any(found.scores) else "unit"
+    assert f"   0  {found.names[0]}: {shown} " in out
     status, out, error = run("directions", "compare", "d.safetensors", "d.safetensors")
     assert (status, error) == (0, "")
     assert f"+1.000  {found.names[0]}  ~  {found.names[0]}" in out

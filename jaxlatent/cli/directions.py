@@ -43,9 +43,10 @@ def show(file: str) -> None:
     for key, value in rows.items():
         click.echo(f"{key:<{width}}  {printable(value)}")
     scores = found.scores.reshape(k, -1).sum(axis=1)
+    ranked = found.scores.any()  # a method that ranks by nothing leaves them 0
     for i, name in enumerate(found.names):
-        unit = f"score {float(scores[i]):.4g}, unit {float(found.scale[i]):.4g}"
-        click.echo(f"{i:>4}  {printable(name)}: {unit}")
+        score = f"score {float(scores[i]):.4g}, " if ranked else ""
+        click.echo(f"{i:>4}  {printable(name)}: {score}unit {float(found.scale[i]):.4g}")
 
 
 @directions.command(epilog=examples("jaxlatent directions compare a.safetensors b.safetensors"))
