@@ -99,6 +99,7 @@ def test_directions_are_shown_compared_and_imported(run, model):
     assert "+1.000  smile  ~  c" in out
     assert "angles between the spans: 0 rad" in out or "e-" in out
     assert run("directions")[0] == 0
+    assert "float32" in run("directions", "import", "--help")[1]
     refused(run("directions", "show", model), "is a folder; a file of directions was expected")
     Path("folder.npy").mkdir()
     refused(

@@ -115,6 +115,7 @@ def import_file(file: str, space: str | None, out: str) -> None:
     """Turn directions of another project into a file of ours; nothing in FILE is executed.
 
     Read are those of InterFaceGAN, HiGAN, idinvert, encoder4editing, PTI, ReStyle and GANSpace.
+    OUT holds float32, whatever FILE holds.
     """
     console.checked_suffix(out, ".safetensors")
     with atomic_file(out) as temporary:
