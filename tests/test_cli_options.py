@@ -5,13 +5,16 @@ from types import SimpleNamespace
 import click
 import numpy as np
 import pytest
+from conftest import filled
 
-from jaxlatent import UserError
+from jaxlatent import Directions, UserError, find
 from jaxlatent.cli import finders, main
 from jaxlatent.cli.finders import command
 from jaxlatent.cli.finders.samples import Samples
 from jaxlatent.cli.finders.scores import Scores
+from jaxlatent.generators import DCGANConfig
 
+TINY = DCGANConfig(6, (1,), (4,), (1,), (0,), (0,), (True,), (False,))
 STEPS = "--attribute brightness --learning-rate"
 REGION = "--region 0:4,2:7"
 
@@ -87,6 +90,20 @@ def test_an_attribute_that_is_given_twice_counts_once():
     given = Scores.given(("brightness", "warmth", "brightness"), None)
     assert given is not None
     assert given.names == ["brightness", "warmth"]
+
+
+def test_fewer_directions_than_asked_for_are_told_as_such(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = Directions.of(np.eye(6)[:1, None], space="z", parameters={"k": 3})
+    monkeypatch.setattr(command, "loaded", lambda _: filled(TINY))
+    monkeypatch.setattr(find, "lowrankgan", lambda *_, **__: few)
+    flags = ("-k", "3", *REGION.split(), "-o", "d.safetensors")
+    assert main(["find", "lowrankgan", "model", *flags]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("d.safetensors: 1 of 3 directions in z\n")
+    assert "no others move the region and leave the rest" in out
+    assert main(["find", "lowrankgan", "model", "-k", "1", *flags[2:]]) == 0
+    assert capsys.readouterr().out.startswith("d.safetensors: 1 direction in z\n")
 
 
 CONDITIONAL = SimpleNamespace(

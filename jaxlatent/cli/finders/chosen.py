@@ -133,9 +133,18 @@ def resefa(
     )
 
 
+def _within(directions: "Directions") -> "Iterable[str]":
+    yield from in_a_row("mean squared changes of the region's pixels")(directions)
+    if len(directions) < directions.parameters["k"]:
+        yield (
+            "no others move the region and leave the rest: give a larger --tolerance or --sparsity,"
+            " or take resefa"
+        )
+
+
 @finder(
     "jaxlatent find lowrankgan faces --seeds 7 --region 30:40,18:46 -k 3 -o mouth.safetensors",
-    tell=in_a_row("mean squared changes of the region's pixels"),
+    tell=_within,
 )
 @K
 @REGION

@@ -71,7 +71,9 @@ def finder(
             with atomic_file(out) as temporary:
                 directions = function(loaded(model), **options)
                 directions.save(temporary)
-            told = console.counted(len(directions), "direction")
+            found, asked = len(directions), options.get("k", 0)
+            fewer = f"{found} of {console.counted(asked, 'direction')}"
+            told = fewer if found < asked else console.counted(found, "direction")
             click.echo(f"{out}: {told} in {directions.space}")
             for line in tell(directions):
                 click.echo(line)
