@@ -276,6 +276,8 @@ class Directions:
             FileNotFoundError: if there is no such file.
             UserError: if it holds no directions.
         """
+        if Path(path).is_dir():
+            raise UserError(f"{path} is a folder; a file of directions was expected")
         if not Path(path).is_file():
             raise FileNotFoundError(f"no such file: {path}")
         if Path(path).suffix == ".npy":

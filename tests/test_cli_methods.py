@@ -179,7 +179,8 @@ def test_a_command_finds_writes_and_tells(name, run, models, monkeypatch):
     assert [p.name for p in Path().iterdir()] == ["d.safetensors"]
     status, out, error = run("directions", "show", "d.safetensors")
     assert (status, error) == (0, "")
-    assert f"   0  {found.names[0]}: score" in out
+    shown = "score" if np.any(found.scores) else "unit"
+    assert f"   0  {found.names[0]}: {shown} " in out
     status, out, error = run("directions", "compare", "d.safetensors", "d.safetensors")
     assert (status, error) == (0, "")
     assert f"+1.000  {found.names[0]}  ~  {found.names[0]}" in out
@@ -284,7 +285,7 @@ def test_directions_are_conditioned_on_others(run):
         ("means", "give either --attribute or --scores"),
         ("means --scores s.npy --names a,b", "1 columns, --names has 2 names"),
         ("means --scores s.npy -n 7", "scores 20 samples, -n asks for 7"),
-        ("boundary --attribute warmth -n 0", "0 is not in the range x>=1"),
+        ("boundary --attribute warmth -n 0", "0 is not in the range x>=2"),
         ("stylespace -k 1", "give one of --positive SEEDS, --attribute and --scores"),
         ("stylespace --positive 1,2 --scores s.npy", "give one of --positive SEEDS"),
         ("stylespace --attribute warmth --scores s.npy", "give either --attribute or --scores"),
@@ -292,12 +293,12 @@ def test_directions_are_conditioned_on_others(run):
         ("few-shot --positive 1-3 --negative 2,3", "positive and negative share the seeds 2, 3"),
         ("few-shot --positive x --negative 2", "positive: 'x' is no list like 0-3,7"),
         ("few-shot --positive 1 --negative 2 --space w", "space must be z"),
-        ("few-shot --positive 1 --negative 2 --label 3", "not conditional; give no label"),
+        ("few-shot --positive 1 --negative 2 --label 3", "not conditional; give no --label"),
         ("ica -k 9 -n 20", "k must be in 1 to 6, got 9"),
         ("ica -n 100 -k 6 --max-iter 1", "raise max_iter or lower k"),
         ("sparse-pca --alpha=-1", "-1.0 is not in the range x>=0"),
         ("sparse-pca -k 2 -n 20 --alpha 1e9", "lower alpha"),
-        ("random -k 0 -n 20", "k and d must be at least 1, got 0"),
+        ("random -k 0 -n 20", "0 is not in the range x>=1"),
         ("random --seed=-1", "-1 is not in the range"),
         ("voynov --steps 0", "0 is not in the range x>=1"),
         ("voynov --learning-rate 0", "0.0 is not in the range 0<x<=1"),

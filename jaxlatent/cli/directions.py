@@ -1,11 +1,16 @@
 """The commands about directions on disk: show, compare, condition, import."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jaxlatent import console
 from jaxlatent.cli.options import OUT_DIRECTIONS, examples
 from jaxlatent.errors import UserError, printable
 from jaxlatent.files import atomic_file
+
+if TYPE_CHECKING:
+    from jaxlatent.directions import Directions
 
 
 @click.group(invoke_without_command=True)
@@ -27,7 +32,7 @@ def show(file: str) -> None:
     rows = {
         "method": found.method or "unknown",
         "space": found.space or "not bound to a generator",
-        "shape": f"{k} directions of [{m}, {d}]",
+        "shape": f"{console.counted(k, 'direction')} of [{m}, {d}]",
         "layers": ", ".join(map(str, found.layers)) or "all",
         "stage": f"{found.stage} truncation",
         "sign": found.sign_anchor or "unknown",
@@ -38,9 +43,10 @@ def show(file: str) -> None:
     for key, value in rows.items():
         click.echo(f"{key:<{width}}  {printable(value)}")
     scores = found.scores.reshape(k, -1).sum(axis=1)
+    ranked = found.scores.any()  # a method that ranks by nothing leaves them 0
     for i, name in enumerate(found.names):
-        unit = f"score {float(scores[i]):.4g}, unit {float(found.scale[i]):.4g}"
-        click.echo(f"{i:>4}  {printable(name)}: {unit}")
+        score = f"score {float(scores[i]):.4g}, " if ranked else ""
+        click.echo(f"{i:>4}  {printable(name)}: {score}unit {float(found.scale[i]):.4g}")
 
 
 @directions.command(epilog=examples("jaxlatent directions compare a.safetensors b.safetensors"))
@@ -91,8 +97,7 @@ def condition(file: str, name: str | None, conditions: str, out: str) -> None:
             raise UserError(f"all directions of {file} are conditions; none is left to change")
         result = find.condition(found[rest if name is None else found.index(name)], given)
         result.save(temporary)
-    plural = "s" * (len(result) != 1)
-    click.echo(f"{out}: {len(result)} direction{plural} in {result.space or 'no space yet'}")
+    click.echo(_written(out, result))
     for new, left in zip(result.names, result.parameters["left"].values(), strict=True):
         click.echo(f"  {printable(new)}: cosine {left:.3f} to what it was")
 
@@ -110,6 +115,7 @@ def import_file(file: str, space: str | None, out: str) -> None:
     """Turn directions of another project into a file of ours; nothing in FILE is executed.
 
     Read are those of InterFaceGAN, HiGAN, idinvert, encoder4editing, PTI, ReStyle and GANSpace.
+    OUT holds float32, whatever FILE holds.
     """
     console.checked_suffix(out, ".safetensors")
     with atomic_file(out) as temporary:
@@ -117,4 +123,8 @@ def import_file(file: str, space: str | None, out: str) -> None:
 
         found = import_directions(file, space or "")
         found.save(temporary)
-    click.echo(f"{out}: {len(found)} directions in {found.space or 'no space yet'}")
+    click.echo(_written(out, found))
+
+
+def _written(out: str, found: "Directions") -> str:
+    return f"{out}: {console.counted(len(found), 'direction')} in {found.space or 'no space yet'}"

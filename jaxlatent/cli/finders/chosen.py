@@ -7,6 +7,7 @@ import click
 from jaxlatent import arguments
 from jaxlatent.cli.finders.command import MOVED, Arguments, K, each, finder, in_a_row, together
 from jaxlatent.cli.finders.samples import CHOSEN, Samples, samples, seeds
+from jaxlatent.cli.options import finite
 from jaxlatent.errors import UserError, listed
 
 if TYPE_CHECKING:
@@ -27,7 +28,17 @@ def _sides(positive: list[int], negative: list[int]) -> tuple[list[int], list[in
     both = sorted({*positive} & {*negative})
     if both:
         raise UserError(f"positive and negative share the seeds {listed(list(map(str, both)))}")
-    return positive, negative
+    return list(dict.fromkeys(positive)), list(dict.fromkeys(negative))
+
+
+def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    return value if value == float("inf") else finite(context, parameter, value)
+
+
+def _called(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise UserError(f"{parameter.opts[0]} is empty")
+    return value
 
 
 def _distance(directions: "Directions") -> "Iterable[str]":
@@ -49,7 +60,10 @@ def _distance(directions: "Directions") -> "Iterable[str]":
     positive=seeds("positive", "Samples with the attribute.", required=True),
     negative=seeds("negative", "Samples without it.", required=True),
 )
-@click.option("--name", default="few shot", show_default=True, help="What to call the direction.")
+@click.option(
+    "--name", default="few shot", show_default=True, callback=_called,
+    help="What to call the direction.",
+)  # fmt: skip
 @click.option(
     "--plain", is_flag=True, help="The means' difference and no more (Radford et al., ICLR 2016)."
 )
@@ -101,7 +115,7 @@ def local(generator: "Generator", k: int, chosen: Arguments, moved: Arguments) -
 @MOVED
 @click.option(
     "--ridge", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True,
-    help="Keeps directions out that change nothing at all.",
+    callback=finite, help="Keeps directions out that change nothing at all.",
 )  # fmt: skip
 def resefa(
     generator: "Generator",
@@ -119,9 +133,18 @@ def resefa(
     )
 
 
+def _within(directions: "Directions") -> "Iterable[str]":
+    yield from in_a_row("mean squared changes of the region's pixels")(directions)
+    if len(directions) < directions.parameters["k"]:
+        yield (
+            "no others move the region and leave the rest: give a larger --tolerance or --sparsity,"
+            " or take resefa"
+        )
+
+
 @finder(
     "jaxlatent find lowrankgan faces --seeds 7 --region 30:40,18:46 -k 3 -o mouth.safetensors",
-    tell=in_a_row("mean squared changes of the region's pixels"),
+    tell=_within,
 )
 @K
 @REGION
@@ -129,11 +152,13 @@ def resefa(
 @MOVED
 @click.option(
     "--sparsity", type=click.FloatRange(0, min_open=True), default=1 / 60, show_default="1/60",
+    callback=_a_number,
     help="Weight of the sparse part: larger for codes of less than 512 numbers; inf for none.",
 )  # fmt: skip
 @click.option(
     "--tolerance", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=1e-3,
-    show_default=True, help="Share of the largest eigenvalue that counts as nothing.",
+    show_default=True, callback=finite,
+    help="Share of the largest eigenvalue that counts as nothing.",
 )  # fmt: skip
 def lowrankgan(
     generator: "Generator",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxlatent import arguments, console
-from jaxlatent.cli.options import MODEL, OUT_DIRECTIONS, examples, loaded
+from jaxlatent.cli.options import MODEL, OUT_DIRECTIONS, examples, finite, loaded
 from jaxlatent.files import atomic_file
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Command = Callable[..., Any]
 Tell = Callable[["Directions"], Iterable[str]]
 Arguments = Callable[["Generator"], dict[str, Any]]  # of a finder, by name
 Train = Callable[[], dict[str, Any]]
+_TOGETHER = "options_together"  # an attribute of functions: parameter, what makes it, its options
 
 
 def numbered(directions: "Directions") -> Iterable[str]:
@@ -44,26 +45,36 @@ def _scores(directions: "Directions") -> list[float]:
     return [float(s) for s in directions.scores.reshape(len(directions), -1).sum(axis=1)]
 
 
-def finder(*lines: str, tell: Tell = numbered) -> Callable[[Command], click.Command]:
+def finder(
+    *lines: str, tell: Tell = numbered, check: Callable[..., None] | None = None
+) -> Callable[[Command], click.Command]:
     """Makes a command of a function from a generator, and options, to directions.
 
     The command takes MODEL and --out too; it loads the one, writes the directions to the other and
-    tells what it wrote. The place to write is opened first, so that no work is lost.
+    tells what it wrote. The options are checked and the place to write is opened first, so that no
+    work is lost.
 
     Args:
         *lines: examples for the help.
         tell: what is printed about the directions.
+        check: raises an error if the options, given by name, do not go together.
     """
 
     def command(function: Command) -> click.Command:
         @wraps(function)
         def run(model: str, out: str, **options: Any) -> None:
             console.checked_suffix(out, ".safetensors")
+            for parameter, make, own in getattr(function, _TOGETHER, ()):
+                options[parameter] = make(**{option: options.pop(option) for option in own})
+            if check is not None:
+                check(**options)
             with atomic_file(out) as temporary:
                 directions = function(loaded(model), **options)
                 directions.save(temporary)
-            plural = "s" * (len(directions) != 1)
-            click.echo(f"{out}: {len(directions)} direction{plural} in {directions.space}")
+            found, asked = len(directions), options.get("k", 0)
+            fewer = f"{found} of {console.counted(asked, 'direction')}"
+            told = fewer if found < asked else console.counted(found, "direction")
+            click.echo(f"{out}: {told} in {directions.space}")
             for line in tell(directions):
                 click.echo(line)
 
@@ -76,7 +87,7 @@ def finder(*lines: str, tell: Tell = numbered) -> Callable[[Command], click.Comm
 def together(name: str, make: Command, **options: Command) -> Callable[[Command], Command]:
     """Returns a decorator that adds options, of which the command gets one object.
 
-    It is made, and so checked, before any work.
+    It is made, and so checked, before the model is loaded.
 
     Args:
         name: of the command's parameter.
@@ -85,14 +96,11 @@ def together(name: str, make: Command, **options: Command) -> Callable[[Command]
     """
 
     def add(command: Command) -> Command:
-        @wraps(command)
-        def run(*args: Any, **values: Any) -> Any:
-            own = {option: values.pop(option) for option in options}
-            return command(*args, **values, **{name: make(**own)})
-
+        groups = getattr(command, _TOGETHER, ())
+        setattr(command, _TOGETHER, (*groups, (name, make, tuple(options))))
         for option in reversed(options.values()):
-            run = option(run)
-        return run
+            command = option(command)
+        return command
 
     return add
 
@@ -104,8 +112,25 @@ def key_of(seed: int) -> "Array":
     return jax.random.key(1 + seed)
 
 
-K = click.option("-k", type=int, default=10, show_default=True, help="Number of directions.")
-LAYERS = click.option("--layers", metavar="0-3", help="Layers that may move; all if not given.")
+def several(least: int) -> Callable[[Command], Command]:
+    """Adds the option that says how many directions are asked for."""
+    some = click.IntRange(least)
+    return click.option(
+        "-k", type=some, default=10, show_default=True, help="Number of directions."
+    )
+
+
+def numbers(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Checks that an option has a list of numbers, before the generator says which there are."""
+    if value is not None:
+        arguments.indices(value, str(parameter.name))
+    return value
+
+
+K = several(1)
+LAYERS = click.option(
+    "--layers", metavar="0-3", callback=numbers, help="Layers that may move; all if not given."
+)
 SEED = click.option(
     "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True,
     help="Of the method's own randomness: another one, another result.",
@@ -149,5 +174,5 @@ def trained(steps: int, batch: int) -> Callable[[Command], Command]:
         batch=click.option("--batch", type=some, default=batch, show_default=True,
                            help="Samples in a step."),
         learning_rate=click.option("--learning-rate", type=rate, default=1e-3, show_default=True,
-                                   help="Of Adam."),
+                                   callback=finite, help="Of Adam."),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from jaxlatent.cli.finders.command import (
 )
 from jaxlatent.cli.finders.samples import Samples, samples
 from jaxlatent.cli.finders.scores import attribute, statistics
+from jaxlatent.cli.options import finite
 
 if TYPE_CHECKING:
     from jax import Array
@@ -37,6 +38,7 @@ TRANSFORMS = (
 @MOVED
 @click.option(
     "--reach", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
+    callback=finite,
     help="Largest change of the score that is asked for.",
 )  # fmt: skip
 @trained(1000, 8)

@@ -6,7 +6,8 @@ import click
 
 from jaxlatent.cli.finders.command import K, each, finder, together
 from jaxlatent.cli.finders.samples import Samples, samples, seeds
-from jaxlatent.cli.finders.scores import SCORED, SCORES, Scores, attribute
+from jaxlatent.cli.finders.scores import SCORED, SCORES, Scores, agree, attribute
+from jaxlatent.cli.options import finite
 from jaxlatent.errors import UserError, listed
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ def _accuracies(directions: "Directions") -> "Iterable[str]":
     "jaxlatent find boundary ffhq --scores smile.npy --names smile -o smile.safetensors",
     "jaxlatent find boundary faces --attribute brightness -n 5000 -o light.safetensors",
     tell=_accuracies,
+    check=agree,
 )
 @SCORED
-@samples()
+@samples(least=2)
 @click.option(
-    "--ratio", type=float, default=0.02, show_default=True,
-    help="Share of the samples that are learned from at each end, or their number if above 1.",
+    "--ratio", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True,
+    callback=finite, help="Share of the samples to learn from at each end; above 1, their number.",
 )  # fmt: skip
 def boundary(
     generator: "Generator", scores: Scores, samples: Samples, ratio: float
@@ -55,12 +57,14 @@ def _variances(directions: "Directions") -> "Iterable[str]":
 
 
 @finder(
-    "jaxlatent find linear faces --attribute warmth -n 5000 -o warm.safetensors", tell=_variances
+    "jaxlatent find linear faces --attribute warmth -n 5000 -o warm.safetensors",
+    tell=_variances,
+    check=agree,
 )
 @SCORED
-@samples()
+@samples(least=2)
 @click.option(
-    "--strength", type=float, default=0.0, show_default=True,
+    "--strength", type=click.FloatRange(0), default=0.0, show_default=True, callback=finite,
     help="Weight of the penalty that makes directions orthogonal.",
 )  # fmt: skip
 def linear(
@@ -87,11 +91,12 @@ def _counts(directions: "Directions") -> "Iterable[str]":
     "jaxlatent find means ffhq --scores smile.npy --threshold 0.5 -o smile.safetensors",
     "jaxlatent find means faces --attribute brightness -n 5000 -o light.safetensors",
     tell=_counts,
+    check=agree,
 )
 @SCORED
-@samples()
+@samples(least=2)
 @click.option(
-    "--threshold", type=float,
+    "--threshold", type=float, callback=finite,
     help="Scores above it are positive; if not given, each attribute's median, or the middle of "
     "the two values that labels have.",
 )  # fmt: skip
@@ -130,16 +135,27 @@ def _middle(scores: "np.ndarray") -> float:
 def _source(
     positive: list[int] | None, attribute: str | None, scores: str | None
 ) -> "list[int] | Scores":
-    found = Scores((attribute,) if attribute else (), scores)
-    if (positive is not None) == found.given:
-        raise UserError("give one of --positive SEEDS, --attribute and --scores FILE.npy")
-    return found if positive is None else positive
+    found = Scores.given((attribute,) if attribute else (), scores)
+    if found is not None and len(found.names) > 1:
+        several = f"{scores} has {len(found.names)} columns"
+        raise UserError(f"{several}; channels are ranked for one attribute at a time")
+    if found is not None and positive is None:
+        return found
+    if found is None and positive is not None:
+        return positive
+    raise UserError("give one of --positive SEEDS, --attribute and --scores FILE.npy")
+
+
+def _others(source: "list[int] | Scores", best: int, samples: Samples, **_: Any) -> None:
+    if isinstance(source, Scores) and best >= (n := source.count(samples)):
+        raise UserError(f"--best {best} of {n} samples leaves no others; give more")
 
 
 @finder(
     "jaxlatent find stylespace ffhq --positive 3,7-9,20-26 -k 5 -o smile.safetensors",
     "jaxlatent find stylespace ffhq --attribute warmth -n 1000 -k 5 -o warm.safetensors",
     tell=each("  {name}: relevance {score:.3g}"),
+    check=_others,
 )
 @K
 @together(
@@ -153,7 +169,7 @@ def _source(
     "--best", type=click.IntRange(2), default=20, show_default=True,
     help="How many of the highest scores are the samples with the attribute.",
 )  # fmt: skip
-@samples(space=False)
+@samples(space=False, least=2)
 def stylespace(
     generator: Any,
     k: int,
@@ -177,14 +193,7 @@ def stylespace(
         codes, examples = (samples.latents(generator, s) for s in (None, source))
     else:
         scored = source.of(generator, samples)
-        if len(scored.names) > 1:
-            raise UserError(
-                f"{source.scores} has {len(scored.names)} columns; channels are "
-                "ranked for one attribute at a time"
-            )
         codes = scored.codes
-        if best >= len(codes):
-            raise UserError(f"--best {best} of {len(codes)} samples leaves no others; give more")
         examples = codes[np.argsort(-scored.values[:, 0], kind="stable")[:best]]
     styles = jax.jit(lambda view, w: view.to_styles(view.base.broadcast(w)))
     batches = (styles(view, codes[i : i + 1024]) for i in range(0, len(codes), 1024))

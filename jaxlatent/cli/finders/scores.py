@@ -42,52 +42,59 @@ def statistics(generator: "Generator", names: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Scores:
-    """What scores samples: statistics of their images, or a file."""
+    """What scores samples: statistics of their images, or the columns [n, a] of a file."""
 
-    attributes: tuple[str, ...]
-    scores: str | None
-    names: str | None = None
+    names: list[str]
+    file: str = ""
+    values: "np.ndarray | None" = None
 
-    def __post_init__(self) -> None:
-        if self.attributes and self.scores is not None:
+    @classmethod
+    def given(
+        cls, attributes: Sequence[str], scores: str | None, names: str | None = None
+    ) -> "Scores | None":
+        """Returns those that the options ask for, or `None` if they ask for none."""
+        if attributes and scores is not None:
             raise UserError(_ONE)
-        if self.names is not None and self.scores is None:
+        if names is not None and scores is None:
             raise UserError("--names are those of the columns of --scores")
+        if scores is None:
+            return cls(list(dict.fromkeys(attributes))) if attributes else None
+        values = read_npy(scores)
+        if values.ndim > 2:
+            raise UserError(f"{scores}: scores must be [n] or [n, attributes], got {values.shape}")
+        values = values.reshape(len(values), -1)
+        return cls(_column_names(names, scores, values.shape[1]), scores, values)
 
-    @property
-    def given(self) -> bool:
-        """Whether there are any."""
-        return bool(self.attributes) or self.scores is not None
+    def count(self, samples: Samples) -> int:
+        """Returns how many samples there are, if file and options agree on it."""
+        if self.values is None:
+            return samples.count
+        n = len(self.values)
+        if samples.n not in (None, n):
+            raise UserError(f"{self.file} scores {n} samples, -n asks for {samples.n}")
+        if n < 2:
+            raise UserError(f"{self.file} scores {n} sample; 2 or more are needed")
+        return n
 
     def of(self, generator: "Generator", samples: Samples) -> "Scored":
         """Returns the samples' codes and scores; a file says how many samples there are."""
-        if self.scores is None:
+        if self.values is None:
             return self._statistics(generator, samples)
-        values = read_npy(self.scores)
-        if values.ndim > 2:
-            raise UserError(
-                f"{self.scores}: scores must be [n] or [n, attributes], got {values.shape}"
-            )
-        values = values.reshape(len(values), -1)
-        n, columns = values.shape
-        if samples.n not in (None, n):
-            raise UserError(f"{self.scores} scores {n} samples, -n asks for {samples.n}")
-        names = self.names.split(",") if self.names else [f"score {i}" for i in range(columns)]
-        if len(names) != columns:
-            raise UserError(f"{self.scores} has {columns} columns, --names has {len(names)} names")
-        return Scored(samples.latents(generator, range(n)), values, names)
+        codes = samples.latents(generator, range(self.count(samples)))
+        return Scored(codes, self.values, self.names)
 
     def _statistics(self, generator: "Generator", samples: Samples) -> "Scored":
         import jax.numpy as jnp
 
         from jaxlatent.scorers import score
 
-        scorers = statistics(generator, self.attributes)
+        scorers = statistics(generator, self.names)
+        samples.check(generator, (1, generator.code_dim), needed=True)
         found = samples.latents(generator)
         classes = None if samples.label is None else jnp.full(len(found), samples.label)
         w = found if samples.where(generator) == "w" else generator.map(found, classes)
         values = score(generator, generator.broadcast(w), scorers, label=classes)
-        return Scored(found, values, list(self.attributes))
+        return Scored(found, values, self.names)
 
 
 @dataclass(frozen=True)
@@ -99,11 +106,32 @@ class Scored:
     names: list[str]
 
 
-def _needed(**values: Any) -> Scores:
-    found = Scores(**values)
-    if not found.given:
+def _column_names(names: str | None, file: str, columns: int) -> list[str]:
+    if names is None:
+        return [f"score {i}" for i in range(columns)]
+    found = [name.strip() for name in names.split(",")]
+    problems = []
+    if len(found) != columns:
+        problems.append(f"{file} has {columns} columns, --names has {len(found)} names")
+    if not all(found):
+        problems.append(f"--names {names!r} has an empty name")
+    if len({*found}) < len(found):
+        problems.append(f"--names {names!r} has a name twice")
+    if problems:
+        raise UserError("; ".join(problems))
+    return found
+
+
+def _needed(attributes: tuple[str, ...], scores: str | None, names: str | None) -> Scores:
+    found = Scores.given(attributes, scores, names)
+    if found is None:
         raise UserError(_ONE)
     return found
+
+
+def agree(scores: Scores, samples: Samples, **_: Any) -> None:
+    """Raises an error if a file scores another number of samples than are asked for."""
+    scores.count(samples)
 
 
 SCORES = click.option(

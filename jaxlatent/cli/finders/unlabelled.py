@@ -13,10 +13,12 @@ from jaxlatent.cli.finders.command import (
     finder,
     in_a_row,
     key_of,
+    several,
     together,
     trained,
 )
 from jaxlatent.cli.finders.samples import Samples, samples
+from jaxlatent.cli.options import finite
 from jaxlatent.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,14 +37,22 @@ def _shares(directions: "Directions") -> "Iterable[str]":
     return [f"shares of the variance: {', '.join(f'{float(s):.3g}' for s in shares)}"]
 
 
+def _enough(k: int, samples: Samples, **_: Any) -> None:
+    if k >= samples.count:
+        raise UserError(f"{k} directions need more than {samples.count} samples; give more by -n")
+
+
 @finder(
     "jaxlatent find ganspace ffhq -k 20 -n 100000 -o pca.safetensors",
     "jaxlatent find ganspace biggan --label 207 --block 0 -o pca.safetensors",
     tell=_shares,
+    check=_enough,
 )
 @K
-@samples()
-@click.option("--block", type=int, help="Components of this block's activations, not of codes.")
+@samples(least=2)
+@click.option(
+    "--block", type=click.IntRange(0), help="Components of this block's activations, not of codes."
+)
 def ganspace(generator: "Generator", k: int, samples: Samples, block: int | None) -> "Directions":
     """Principal components of codes or activations (NeurIPS 2020)."""
     import jax
@@ -52,6 +62,7 @@ def ganspace(generator: "Generator", k: int, samples: Samples, block: int | None
     if block is None:
         found = find.ganspace(samples.latents(generator), k)
         return found.bind(generator, space=samples.where(generator))
+    samples.check(generator, (1, generator.code_dim), needed=True)
     return find.ganspace_activations(
         generator,
         jax.random.key(0),  # of `generate`'s seeds
@@ -63,9 +74,13 @@ def ganspace(generator: "Generator", k: int, samples: Samples, block: int | None
     )
 
 
-@finder("jaxlatent find ica ffhq -k 10 -o ica.safetensors", tell=in_a_row("variances"))
+@finder(
+    "jaxlatent find ica ffhq -k 10 -o ica.safetensors",
+    tell=in_a_row("variances"),
+    check=_enough,
+)
 @K
-@samples()
+@samples(least=2)
 @SEED
 @MAX_ITER
 def ica(generator: "Generator", k: int, samples: Samples, seed: int, max_iter: int) -> "Directions":
@@ -79,12 +94,13 @@ def ica(generator: "Generator", k: int, samples: Samples, seed: int, max_iter: i
 @finder(
     "jaxlatent find sparse-pca ffhq -k 10 -n 2000 --alpha 2 -o sparse.safetensors",
     tell=in_a_row("variances"),
+    check=_enough,
 )
 @K
-@samples()
+@samples(least=2)
 @SEED
 @click.option(
-    "--alpha", type=click.FloatRange(0), default=1.0, show_default=True,
+    "--alpha", type=click.FloatRange(0), default=1.0, show_default=True, callback=finite,
     help="How much coordinates cost; more leaves fewer.",
 )  # fmt: skip
 @MAX_ITER
@@ -102,7 +118,7 @@ def sparse_pca(
     "jaxlatent find random ffhq -k 10 --seed 3 -o random.safetensors", tell=in_a_row("variances")
 )
 @K
-@samples()
+@samples(least=2)
 @SEED
 def random(generator: "Generator", k: int, samples: Samples, seed: int) -> "Directions":
     """Random directions: what all others have to be better than.
@@ -133,15 +149,15 @@ def _told_apart(directions: "Directions") -> "Iterable[str]":
     "jaxlatent find voynov ffhq -k 20 --reach 2 --least 0.2 --layers 0-7 -o learned.safetensors",
     tell=_told_apart,
 )
-@K
+@several(2)
 @samples(2000, space=False)
 @MOVED
 @together(
     "shifts",
     _shifts,
-    reach=click.option("--reach", type=float, default=6.0, show_default=True,
+    reach=click.option("--reach", type=float, default=6.0, show_default=True, callback=finite,
                        help="Largest shift, in the codes' units: smaller in w."),
-    least=click.option("--least", type=float, default=0.5, show_default=True,
+    least=click.option("--least", type=float, default=0.5, show_default=True, callback=finite,
                        help="Smallest shift."),
 )  # fmt: skip
 @click.option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jaxlatent import arguments
-from jaxlatent.cli.finders.command import K, finder, in_a_row
+from jaxlatent.cli.finders.command import K, finder, in_a_row, numbers
 
 if TYPE_CHECKING:
     from jaxlatent.directions import Directions
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     tell=in_a_row("eigenvalues"),
 )
 @K
-@click.option("--layers", metavar="0-3", help="Layers to factorise; all if not given.")
+@click.option(
+    "--layers", metavar="0-3", callback=numbers, help="Layers to factorise; all if not given."
+)
 @click.option("--per-layer", is_flag=True, help="Solve for each layer by itself.")
 def sefa(generator: "Generator", k: int, layers: str | None, per_layer: bool) -> "Directions":
     """Closed-form factorisation of the weights (SeFa, CVPR 2021)."""
