@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
 from jaxlatent.find.covariance import covariance
-from jaxlatent.find.penalty import PENALTIES, Penalty, penalised, unpenalised
+from jaxlatent.find.penalty import PENALTIES, TOLERANCE, Penalty, penalised, polished, unpenalised
+from jaxlatent.find.vectors import NO_VARIANCE
 
 Targets = Literal["standardised", "logits", "raw"]
 Values = Float[Array | np.ndarray, "_ d"]
@@ -25,7 +26,6 @@ SIGN_ANCHOR = "the attribute grows"
 TARGETS = ("standardised", "logits", "raw")
 
 _LOGIT_BOUND = 6.0  # where TL-GAN cuts off too: arctanh(2 p - 1) = 3
-_NO_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,8 @@ def linear_map(
 
     With $\lambda = 0$ this is least squares, solved in closed form (of the least norm, if codes do
     not vary in all directions). Otherwise the loss, which depends on the samples through their
-    covariances alone, is minimised from there by L-BFGS in float64.
+    covariances alone, is minimised from there by L-BFGS in float64, and by Newton's method where
+    that stalls, until no entry of the gradient is above 1e-7 of the largest one at W = 0.
 
     A move by $\alpha w_i$ raises attribute $i$ by $\alpha \|w_i\|^2$ and attribute $j$ by
     $\alpha w_j^\top w_i$. The unit of the directions is such that a position is the predicted
@@ -127,7 +128,8 @@ def linear_map(
         has cost is the difference to the "r2" at strength 0, see `linear_map_sweep`.
 
     Raises:
-        UserError: if shapes or options do not fit, a target does not vary, or a row vanishes.
+        UserError: if shapes or options do not fit, a target does not vary, a row vanishes, or no
+            optimum was found, as for strengths so large that float64 loses the fit beside them.
 
     References:
         Pham et al., on semantic directions by a regularised linear map (slides only; formulas
@@ -182,7 +184,7 @@ def linear_map_sweep(
         with np.errstate(divide="ignore"):
             y = np.clip(np.log(y) - np.log1p(-y), -_LOGIT_BOUND, _LOGIT_BOUND)
     center, spread = y.mean(axis=0), y.std(axis=0)
-    constant = [names[i] for i in np.flatnonzero(spread <= _NO_VARIANCE * np.abs(y).max(axis=0))]
+    constant = [names[i] for i in np.flatnonzero(spread <= NO_VARIANCE * np.abs(y).max(axis=0))]
     if constant:
         raise UserError(f"targets that do not vary: {', '.join(constant)}")
     if kind == "standardised":
@@ -196,9 +198,20 @@ def linear_map_sweep(
     with jax.enable_x64(True):
         solve = penalised if lambdas.any() else unpenalised
         solved = solve(matrix[:d, :d], matrix[d:, :d], lambdas, PENALTIES.index(penalty))
-        w, gradient = (np.asarray(part) for part in solved)
+        w, gradient = (np.array(part) for part in solved)
+        for i in np.flatnonzero((lambdas > 0) & ~(gradient <= TOLERANCE)):
+            w[i], gradient[i] = polished(
+                w[i], matrix[:d, :d], matrix[d:, :d], lambdas[i], PENALTIES.index(penalty)
+            )
+    failed = (lambdas > 0) & ~(gradient <= TOLERANCE)
+    if failed.any():
+        worst = ", ".join(f"{lambdas[i]:g} ({gradient[i]:.0e})" for i in np.flatnonzero(failed))
+        raise UserError(
+            f"no optimum was found for the strength {worst}: the gradient is above "
+            f"{TOLERANCE:g} of that without a map; lower the strength"
+        )
     lengths = np.linalg.norm(w, axis=2)
-    lost = [names[i] for i in np.flatnonzero((lengths <= _NO_VARIANCE).any(axis=0))]
+    lost = [names[i] for i in np.flatnonzero((lengths <= NO_VARIANCE).any(axis=0))]
     if lost:
         raise UserError(f"nothing of these can be predicted: {', '.join(lost)}; leave them out")
     residual = variances[None] - 2 * np.einsum("sad,ad->sa", w, matrix[d:, :d])

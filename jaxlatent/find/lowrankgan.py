@@ -51,7 +51,9 @@ def lowrankgan(
 
     Returns:
         Unit `vectors`, in general not orthogonal; `scores` are the mean squared changes of the
-        region's pixels for a move by 1, largest first.
+        region's pixels for a move by 1, largest first. `parameters` has the dimensions of the
+            rest's null space, "null_rank", and how many directions it leaves, "found", of which
+            the first `k` are returned.
 
     Raises:
         UserError: if something is out of range or does not fit, or if nothing moves the region
@@ -107,7 +109,8 @@ def lowrankgan(
         (generator, layers, grams.rows),
         vectors[some][order],
         scores[some][order],
-        parameters | {"k": k, "codes": len(codes), "null_rank": len(null)},
+        parameters
+        | {"k": k, "codes": len(codes), "null_rank": len(null), "found": int(some.sum())},
     )
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxlatent.find.vectors import NO_VARIANCE
 from jaxlatent.generators.layers import PRECISION
 
 Penalty = Literal["gram", "offdiag", "cosine"]
 PENALTIES = ("gram", "offdiag", "cosine")
-_TOLERANCE = 1e-7  # of the gradient, relative to that of the map to nothing
+TOLERANCE = 1e-7  # of the gradient, relative to that of the map to nothing
 _MAX_STEPS = 2000
-_NO_VARIANCE = 1e-12
+_NEWTON_STEPS = 200
 
 
 @jax.jit
@@ -47,10 +48,61 @@ def penalised(
     return jax.vmap(solve)(jnp.asarray(strengths))
 
 
+def polished(
+    w: Float[np.ndarray, "a d"],
+    c: Float[np.ndarray, "d d"],
+    b: Float[np.ndarray, "a d"],
+    strength: float,
+    penalty: int,
+) -> tuple[Float[np.ndarray, "a d"], float]:
+    """Goes on where a search has stalled, by Newton steps in a trust region (Steihaug 1983).
+
+    L-BFGS does where codes vary much more along some axes than along others. Returns the map and
+    the gradient left; inside `jax.enable_x64(True)`.
+    """
+    from scipy.optimize import minimize
+
+    rest = (jnp.asarray(c), jnp.asarray(b), jnp.float64(strength), jnp.asarray(penalty))
+    found = minimize(
+        lambda x: tuple(np.asarray(part) for part in _value(x, *rest)),
+        np.asarray(w).ravel(),
+        jac=True,
+        hessp=lambda x, p: np.asarray(_curvature(x, p, *rest)),
+        method="trust-ncg",
+        options={"gtol": TOLERANCE * 2 * np.abs(b).max(), "maxiter": _NEWTON_STEPS},
+    )
+    left = float(np.abs(found.jac).max() / (2 * np.abs(b).max()))
+    return found.x.reshape(w.shape), left
+
+
+@jax.jit
+def _value(
+    x: Float[Array | np.ndarray, " n"], c: Array, b: Array, strength: Array, penalty: Array
+) -> tuple[Float[Array, ""], Float[Array, " n"]]:
+    return jax.value_and_grad(lambda x: _loss(x.reshape(b.shape), c, b, strength, penalty))(
+        jnp.asarray(x)
+    )
+
+
+@jax.jit
+def _curvature(
+    x: Float[Array | np.ndarray, " n"],
+    p: Float[Array | np.ndarray, " n"],
+    c: Array,
+    b: Array,
+    strength: Array,
+    penalty: Array,
+) -> Float[Array, " n"]:
+    """Returns the Hessian at `x` times `p`."""
+    return jax.jvp(
+        lambda x: _value(x, c, b, strength, penalty)[1], (jnp.asarray(x),), (jnp.asarray(p),)
+    )[1]
+
+
 @jax.jit
 def _least_squares(c: Float[Array, "d d"], b: Float[Array, "a d"]) -> Float[Array, "a d"]:
     values, vectors = jnp.linalg.eigh(c)
-    kept = values > _NO_VARIANCE * jnp.max(values)
+    kept = values > NO_VARIANCE * jnp.max(values)
     inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
     turned = jnp.matmul(b, vectors, precision=PRECISION) * inverse[None]
     return jnp.matmul(turned, vectors.T, precision=PRECISION)
@@ -70,7 +122,7 @@ def _minimise(
     value_and_grad = optax.value_and_grad_from_state(loss)
 
     def more(carry: tuple) -> Array:
-        return (carry[2] > _TOLERANCE) & (carry[3] < _MAX_STEPS)
+        return (carry[2] > TOLERANCE) & (carry[3] < _MAX_STEPS)
 
     def step(carry: tuple) -> tuple:
         w, state, _, count = carry

@@ -139,6 +139,8 @@ def _ends(
     k = min(k, len(valid) // 2)
     if k < 2:
         return f"2 samples are needed at each end, {len(valid)} scores give {k}", nothing
+    if scores[valid].min() == scores[valid].max():
+        return f"all {len(valid)} scores are {scores[valid][0]:g}; they must vary", nothing
     order = valid[np.argsort(-scores[valid], kind="stable")]
     high, low, rest = order[:k], order[-k:], order[k:-k]
     if not scores[high[-1]] > scores[low[0]]:

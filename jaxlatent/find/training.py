@@ -18,6 +18,8 @@ from jaxlatent.sweeps import Progress
 
 _Function = Callable[[Any, Any, Any], Any]  # of parameters, context and a key for each sample
 
+_LOOKED_AFTER = 20  # steps: waiting for each loss would keep the device idle
+
 
 @dataclass(frozen=True)
 class Training:
@@ -81,23 +83,29 @@ def train(
     """
     key, rate = base_key(key), jnp.float32(training.learning_rate)
     state = _optimiser(training.learning_rate, isotropic).init(parameters)
-    losses = []
+    losses: list[Array] = []
     for i in range(training.steps):
         start = jnp.int32(i * training.batch)
         parameters, state, value = _step(
             loss, parameters, state, context, key, start, rate, training.batch, isotropic
         )
         losses.append(value)
+        if (i + 1) % _LOOKED_AFTER == 0 or i + 1 == training.steps:
+            _check_finite(losses, training)
         if progress is not None:
             progress(i + 1, training.steps)
-    history = np.asarray(jnp.stack(losses))
-    if not np.isfinite(history).all():
-        first = int(np.argmin(np.isfinite(history)))
+    return parameters, np.asarray(jnp.stack(losses))
+
+
+def _check_finite(losses: list[Array], training: Training) -> None:
+    """Waits for the steps begun, and raises `UserError` if a loss since the last look is odd."""
+    start = (len(losses) - 1) // _LOOKED_AFTER * _LOOKED_AFTER
+    finite = np.isfinite(jax.device_get(losses[start:]))
+    if not finite.all():
         raise UserError(
-            f"the loss is not finite from step {first} on; lower learning_rate, which is "
-            f"{training.learning_rate}, or look at the scorer or distance"
+            f"the loss is not finite from step {start + int(np.argmin(finite))} on; lower "
+            f"learning_rate, which is {training.learning_rate}, or look at the scorer or distance"
         )
-    return parameters, history
 
 
 @partial(jax.jit, static_argnames=("loss", "batch", "isotropic"))

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from jaxlatent.errors import UserError
 
 SIGN_ANCHOR = "the component of largest magnitude is positive"
+NO_VARIANCE = 1e-12  # relative to the largest; what float64 cannot tell from none
 
 
 def check_count(k: int, size: int) -> None:

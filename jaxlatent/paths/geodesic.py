@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -54,7 +55,7 @@ def geodesic(
         steps: number of iterations.
 
     Raises:
-        UserError: if the ends have different shapes, or a number is out of range.
+        UserError: if the ends have different shapes or are not finite, or a number is out of range.
 
     References:
         Shao, Kumar and Fletcher, "The Riemannian Geometry of Deep Generative Models", CVPR
@@ -70,6 +71,9 @@ def geodesic(
     points, steps = operator.index(points), operator.index(steps)
     if points < 3 or steps < 1:
         raise UserError(f"points must be at least 3 and steps 1, got {points} and {steps}")
+    for name, code in (("start", start), ("end", end)):
+        if not np.isfinite(np.asarray(code)).all():
+            raise UserError(f"the {name} holds numbers that are not finite")
     straight = lerp(start, end, jnp.linspace(0, 1, points))
     straight = straight.at[0].set(start).at[-1].set(end)
     path, energy, first = _relax(function, straight, arguments, steps)

@@ -93,11 +93,26 @@ def _perpendicular(u: Float[Array, "*c"]) -> Float[Array, "*c"]:
     return _polar(axis - jnp.sum(axis * u, axis=-1, keepdims=True) * u)[1]
 
 
-def _ends(a: Codes, b: Codes, times: Times) -> tuple[Array, Array, Array]:
-    """Returns the ends as arrays and times with as many axes as the result."""
-    a, b, t = jnp.asarray(a), jnp.asarray(b), jnp.asarray(times, jnp.float32)
-    if a.shape != b.shape or not a.ndim:
-        raise UserError(f"both ends must have one shape, got {list(a.shape)} and {list(b.shape)}")
+def as_times(times: Times) -> Float[Array, " s"]:
+    """Returns times as an array.
+
+    Raises:
+        UserError: if they are not a list of numbers.
+    """
+    try:
+        t = jnp.asarray(times, jnp.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"times must be a list of numbers, got {times!r}") from error
     if t.ndim != 1:
         raise UserError(f"times must be a list of numbers, got shape {list(t.shape)}")
+    return t
+
+
+def _ends(a: Codes, b: Codes, times: Times) -> tuple[Array, Array, Array]:
+    """Returns the ends as arrays and times with as many axes as the result."""
+    a, b, t = jnp.asarray(a), jnp.asarray(b), as_times(times)
+    if a.shape != b.shape or not a.ndim:
+        raise UserError(f"both ends must have one shape, got {list(a.shape)} and {list(b.shape)}")
+    if not a.size:
+        raise UserError(f"codes must hold numbers, got {list(a.shape)}")
     return a, b, t.reshape(-1, *[1] * a.ndim)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
+from jaxlatent.generators.layers import PRECISION
 
 
 def arithmetic(
@@ -41,7 +42,8 @@ def arithmetic(
             f"{[list(group.shape) for group in groups]}"
         )
     signs = jnp.array([1.0] * len(plus) + [-1.0] * len(minus))
-    return jnp.tensordot(signs, jnp.stack([group.mean(axis=0) for group in groups]), 1)
+    means = jnp.stack([group.mean(axis=0) for group in groups])
+    return jnp.tensordot(signs, means, 1, precision=PRECISION)
 
 
 def mix_styles(

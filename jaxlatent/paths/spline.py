@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.layers import PRECISION
-from jaxlatent.paths.lines import Times
+from jaxlatent.paths.lines import Times, as_times
 
 
 def keyframes(
@@ -28,7 +28,7 @@ def keyframes(
         the second is zero.
 
     Raises:
-        UserError: if there are fewer than two keyframes.
+        UserError: if there are fewer than two keyframes, or times are no list of numbers.
 
     Example:
         >>> keyframes(jnp.array([[0.0], [1.0], [0.0]]), [0.0, 0.5, 1.0])[:, 0].tolist()
@@ -36,7 +36,7 @@ def keyframes(
         >>> keyframes(jnp.array([[0.0], [1.0]]), [1.5, 4.5], closed=True)[:, 0].tolist()
         [0.5, 0.5]
     """
-    codes, times = jnp.asarray(codes), jnp.asarray(times, jnp.float32)
+    codes, times = jnp.asarray(codes), as_times(times)
     if codes.ndim < 2 or codes.shape[0] < 2:
         raise UserError(f"at least 2 keyframes [m, ...] are needed, got {list(codes.shape)}")
     return _spline(codes, times, jnp.asarray(_slope_matrix(codes.shape[0], closed)), closed)

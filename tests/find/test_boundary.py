@@ -103,6 +103,11 @@ def test_the_split_follows_samples_not_their_places():
     assert not np.allclose(whole.vectors, other.vectors, atol=1e-4)
 
 
+def test_scores_that_do_not_vary_are_named_as_such():
+    with pytest.raises(UserError, match="pose: all 3000 scores are 2; they must vary"):
+        boundary(CODES, np.full(N, 2.0), KEY, ["pose"])
+
+
 @pytest.mark.parametrize("invalid", [-1.0, float("nan")])
 def test_invalid_scores_are_ignored(invalid):
     """Also where attributes then differ in the number of samples."""

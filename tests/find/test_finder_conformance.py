@@ -209,7 +209,8 @@ def test_compilations_are_counted():
     assert len(COMPILED) > before
 
 
-def test_the_number_of_devices_does_not_matter(tmp_path):
+def test_finders_work_where_there_are_several_devices(tmp_path):
+    """They use one of them, and find what they find with one. Sums over devices: `Moments`."""
     folder = Path(__file__).parent
     script = (
         "import jax, numpy, test_finder_conformance as t\n"

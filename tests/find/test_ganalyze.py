@@ -10,9 +10,30 @@ from planted import TINY, Blob, Linear, PlantedConfig, codes, cosine
 from jaxlatent import UserError
 from jaxlatent.edits import Edit, edit
 from jaxlatent.find import Training, ganalyze
+from jaxlatent.find.training import train
 
 KEY = jax.random.key(3)
 QUICK = Training(steps=400, batch=8, learning_rate=0.05)
+
+
+def odd_after_25(parameters, context, keys):
+    """Adam's steps are as long as the learning rate, here 1, while the gradient is constant."""
+    position = parameters[0]
+    return jnp.where(position < -24.5, jnp.nan, 1.0) + position
+
+
+def test_a_training_stops_soon_after_its_loss_is_odd():
+    done = []
+    with pytest.raises(UserError, match="the loss is not finite from step 25 on"):
+        train(
+            odd_after_25,
+            jnp.zeros(1),
+            None,
+            jax.random.key(0),
+            Training(steps=1000, batch=1, learning_rate=1.0),
+            lambda i, _: done.append(i),
+        )
+    assert done[-1] == 39
 
 
 def corner(images):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from planted import TINY, Linear, PlantedConfig, codes, cosine
+from planted import TINY, Linear, PlantedConfig, Strips, codes, cosine
 
 from jaxlatent import UserError
 from jaxlatent.find import local_directions, lowrankgan, resefa
@@ -96,6 +96,14 @@ def test_scores_are_the_changes_of_a_real_generator(fill):
         images = np.asarray(jax.jit(lambda g, c: half(g.synthesize(c)))(tiny, codes64))
     change = np.mean(np.square((images[:3] - images[3:]) / (2 * step)), axis=(1, 2, 3))
     np.testing.assert_allclose(change, found.scores, rtol=1e-3)
+
+
+def test_parameters_say_why_there_are_fewer_directions():
+    strips = Strips(PlantedConfig(z_dim=6))
+    box = ((9, 11), (0, 12))
+    found = lowrankgan(strips, jnp.zeros((1, 1, 6)), box, 3, sparsity=float("inf"))
+    assert len(found) == 1
+    assert (found.parameters["null_rank"], found.parameters["found"]) == (3, 1)
 
 
 def test_robust_pca_separates_a_planted_sum():

@@ -64,6 +64,18 @@ def test_the_penalised_loss_is_as_low_as_another_solver_gets(maps):
         assert maps.gradient[index] <= 1e-7
 
 
+@pytest.mark.parametrize("penalty", ["gram", "offdiag", "cosine"])
+def test_codes_that_vary_unevenly_have_an_optimum_or_an_error(penalty):
+    random = np.random.RandomState(3)
+    mixed = np.linspace(1, 3, 40)[:, None] * random.standard_normal((40, 40))
+    codes = random.standard_normal((1000, 40)) @ mixed + 50
+    targets = codes[:, :3] @ random.standard_normal((3, 4)) + random.standard_normal((1000, 4))
+    found = linear_map_sweep(codes, targets, [0.01, 1.0, 100.0], penalty=penalty)
+    assert found.gradient.max() <= 1e-7
+    with pytest.raises(UserError, match=r"no optimum .* 1e\+14 .* lower the strength"):
+        linear_map_sweep(codes, targets, [1e14], penalty=penalty)
+
+
 def test_orthogonality_grows_and_the_fit_falls_with_the_strength(maps):
     assert (np.diff(maps.similarity) < 0).all()
     assert (np.diff(maps.r2.sum(axis=1)) < 0).all()

@@ -239,6 +239,20 @@ TABLE = [
     ("sefa", "blob", 1 - 1e-5, matrices),
     ("boundary", "linear", 0.99, attributes(find.boundary, key=KEY, ratio=0.1, solver="sklearn")),
     ("boundary", "blob", 0.99, attributes(find.boundary, key=KEY, ratio=0.1, solver="sklearn")),
+    (
+        "boundary, interior",
+        "linear",
+        0.99,
+        attributes(find.boundary, key=KEY, ratio=0.1, solver="interior"),
+    ),
+    (
+        "boundary, interior",
+        "blob",
+        0.99,
+        attributes(find.boundary, key=KEY, ratio=0.1, solver="interior"),
+    ),
+    ("linear_map, orthogonal", "linear", 0.99, attributes(find.linear_map, strength=10.0)),
+    ("linear_map, orthogonal", "blob", 0.99, attributes(find.linear_map, strength=10.0)),
     ("condition", "linear", 0.99, conditioned),
     ("condition", "blob", 0.99, conditioned),
     ("linear_map", "linear", 1 - 1e-5, attributes(find.linear_map, strength=0.0)),
@@ -286,7 +300,7 @@ def test_every_finder_of_the_table_of_conformance_is_here():
 
     left_out = {"infogan_codes", "random_directions", "voynov"}
     names = {name.partition(",")[0] for name in FINDERS}
-    assert names - left_out == {finder for finder, *_ in TABLE}
+    assert names - left_out == {finder.partition(",")[0] for finder, *_ in TABLE}
 
 
 @pytest.mark.parametrize(
