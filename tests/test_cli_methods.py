@@ -78,7 +78,7 @@ CASES = {
         {"parameters": {"ridge": 0.1, "codes": 1}},
     ),
     "lowrankgan": (
-        DCGAN, "lowrankgan --region 0:4,2:7 -k 2 --sparsity inf --tolerance 0.3",
+        DCGAN, "lowrankgan --region 0:4,2:7 -k 1 --sparsity inf --tolerance 0.3",
         "mean squared changes of the region's pixels: ", {"parameters": {"tolerance": 0.3}},
     ),
     "ganalyze": (

@@ -165,8 +165,12 @@ def test_errors(lenient):
     bad[:, 1] = 1
     bad[5:, 2] = -1
     with pytest.raises(
-        UserError, match=r"pose: scores are not finite.*smile: .*overlap.*age: 2 samples are needed"
+        UserError, match=r"pose: scores are not finite.*smile: all .* they must vary.*age: 2 samples are needed"
     ):
         boundary(CODES, bad, KEY, NAMES, invalid=-1.0)
+    few = np.zeros(N)
+    few[:3] = 1
+    with pytest.raises(UserError, match="overlap; lower ratio"):
+        boundary(CODES, few, KEY, ratio=0.3)
     with pytest.raises(UserError, match="no direction tells the ends apart of smile"):
         boundary(jnp.ones((N, D)), SCORES[:, 1], KEY, ["smile"], ratio=0.1)
