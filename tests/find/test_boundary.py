@@ -165,7 +165,8 @@ def test_errors(lenient):
     bad[:, 1] = 1
     bad[5:, 2] = -1
     with pytest.raises(
-        UserError, match=r"pose: scores are not finite.*smile: all .* they must vary.*age: 2 samples are needed"
+        UserError,
+        match=r"pose: scores are not finite.*smile: all .* they must vary.*age: 2 samples are needed",
     ):
         boundary(CODES, bad, KEY, NAMES, invalid=-1.0)
     few = np.zeros(N)
