@@ -166,7 +166,7 @@ def test_errors(lenient):
     bad[5:, 2] = -1
     with pytest.raises(
         UserError,
-        match=r"pose: scores are not finite.*smile: all .* they must vary.*age: 2 samples are needed",
+        match=r"pose: scores are not finite.*smile: all .* must vary.*age: 2 samples are needed",
     ):
         boundary(CODES, bad, KEY, NAMES, invalid=-1.0)
     few = np.zeros(N)
