@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
-from jaxlatent.find.training import argument
+from jaxlatent.find.samples import argument
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.generators.base import class_weights
 from jaxlatent.invert import loop
