@@ -281,7 +281,9 @@ class StyleGAN1(StyleBasedGenerator):
             label: has no effect here; StyleGAN reads the class in `map`.
         """
         stored = [None if layer.noise is None else layer.noise[...] for layer in self._layers()]
-        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], self.noise_sides, stored))
+        return Inputs(
+            self.styles(codes), noise_maps(noise, key, codes.shape[0], self.noise_sides, stored)
+        )
 
     def start(self, inputs: Inputs) -> State:
         """Returns the learned constant."""

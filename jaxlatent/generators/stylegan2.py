@@ -356,7 +356,9 @@ class StyleGAN2(StyleBasedGenerator):
         stored = [None if c.noise is None else c.noise[...] for c in self._convs()]
         if not self.config.use_noise and isinstance(noise, str):
             noise = noise if noise not in ("const", "random") else "none"
-        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], self._sides, stored))
+        return Inputs(
+            self.styles(codes), noise_maps(noise, key, codes.shape[0], self._sides, stored)
+        )
 
     def start(self, inputs: Inputs) -> State:
         """Returns the learned constant."""

@@ -1,23 +1,15 @@
 """Inversion: from images to the codes that a generator renders them from."""
 
+from jaxlatent.invert.charts import Whitened
 from jaxlatent.invert.inversion import Inversion, invert
-from jaxlatent.invert.losses import (
-    Embedding,
-    InDomain,
-    NearMean,
-    Perceptual,
-    Pixels,
-    Pyramid,
-    Term,
-    View,
-    WPrior,
-    noise_correlation,
-    spread,
-)
+from jaxlatent.invert.losses import Downscaled, Pixels, Pyramid, Term, View
+from jaxlatent.invert.perceptual import Embedding, InDomain, Perceptual
+from jaxlatent.invert.priors import NearMean, WPrior, geocross, noise_correlation, spread
 from jaxlatent.invert.recipe import Recipe
 from jaxlatent.invert.schedules import Schedule
 
 __all__ = [
+    "Downscaled",
     "Embedding",
     "InDomain",
     "Inversion",
@@ -30,6 +22,8 @@ __all__ = [
     "Term",
     "View",
     "WPrior",
+    "Whitened",
+    "geocross",
     "invert",
     "noise_correlation",
     "spread",

@@ -1,43 +1,19 @@
 """The one loop of all inversions: a batch of images, each with variables of its own."""
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
-from jaxlatent.generators import Generator
 from jaxlatent.invert import optimisers
-from jaxlatent.invert.losses import View, total
+from jaxlatent.invert.losses import total
 from jaxlatent.invert.recipe import Recipe
-
-_ROW_OF = {"z": 1, "w": 1, "s": 1}
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What stays the same over a run; an argument of the compiled step.
-
-    Attributes:
-        generator: the generator.
-        targets: images to be inverted.
-        keys: a key for each image.
-        label: classes, one for each image, of a conditional generator.
-        terms: of the recipe, as pytrees.
-        deviation: of w, the unit of the noise added to codes.
-    """
-
-    generator: Generator
-    targets: Float[Array, "n h w c"]
-    keys: Key[Array, " n"]
-    label: Any
-    terms: Sequence[tuple[Any, Any]]
-    deviation: Float[Array, ""]
+from jaxlatent.invert.schedules import Schedule
+from jaxlatent.invert.work import Variables, Work
 
 
 @jax.tree_util.register_dataclass
@@ -47,7 +23,7 @@ class Progress:
 
     Attributes:
         step: steps done.
-        variables: "code" [n, m, d] and "noise", a tuple of maps.
+        variables: what is optimised.
         moments: the optimiser's state.
         best: the variables of the least loss so far.
         least: that loss.
@@ -55,109 +31,113 @@ class Progress:
     """
 
     step: Int[Array, ""]
-    variables: dict[str, Any]
+    variables: Variables
     moments: Any
-    best: dict[str, Any]
+    best: Variables
     least: Float[Array, " n"]
     done: Array
 
 
-def as_codes(generator: Generator, code: Array, space: str, label: Any) -> Float[Array, "n L d"]:
-    """Returns codes with a row for each layer from what is optimised."""
-    if space == "z":
-        return generator.broadcast(generator.map(code[:, 0], label))
-    return generator.broadcast(code[:, 0]) if space in _ROW_OF else code
-
-
-def _losses(
-    work: Work, variables: dict[str, Any], noise: Any, space: str
-) -> tuple[Float[Array, " n"], Float[Array, "t n"]]:
-    codes = as_codes(work.generator, variables["code"], space, work.label)
-    maps = variables["noise"]
-    images = work.generator.synthesize(codes, maps or noise, label=work.label)
-    view = View(images, work.targets, variables["code"], codes, maps)
-    return total(work.terms, view)
-
-
-def _one_loss(
-    work: Work, noise: Any, space: str, number: Array, variables: dict[str, Any]
-) -> Float[Array, ""]:
-    """Returns one image's loss, for a line search."""
-    label = None if work.label is None else work.label[number][None]
-    one = Work(
-        work.generator, work.targets[number][None], work.keys[number][None], label, work.terms,
-        work.deviation,
-    )  # fmt: skip
-    return _losses(one, jax.tree.map(lambda leaf: leaf[None], variables), noise, space)[0][0]
-
-
-def begin(recipe: Recipe, variables: dict[str, Any]) -> Progress:
+def begin(recipe: Recipe, variables: Variables) -> Progress:
     """Returns the state before the first step."""
     n = variables["code"].shape[0]
     moments = optimisers.begin(recipe.optimiser, recipe.betas, variables)
-    least = jnp.full(n, jnp.inf)
     copy = jax.tree.map(jnp.copy, variables)
-    return Progress(jnp.int32(0), variables, moments, copy, least, jnp.zeros(n, bool))
+    return Progress(
+        jnp.int32(0), variables, moments, copy, jnp.full(n, jnp.inf), jnp.zeros(n, bool)
+    )
 
 
-def step(recipe: Recipe, work: Work, state: Progress) -> tuple[Progress, Float[Array, " n"]]:
+@dataclass(frozen=True)
+class How:
+    """The numbers of a recipe that a compiled step holds.
+
+    Attributes:
+        schedule: of the learning rate and of noise.
+        steps: of the whole run.
+        optimiser: its kind.
+        betas: of Adam.
+        radius: of codes.
+        maps: how many noise maps move.
+        enough: the loss at which an image is done.
+    """
+
+    schedule: Schedule
+    steps: int
+    optimiser: optimisers.Kind
+    betas: tuple[float, float]
+    radius: float | None
+    maps: int | None
+    enough: float | None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "How":
+        """Takes them from a recipe."""
+        return cls(*(getattr(recipe, name) for name in cls.__dataclass_fields__))
+
+
+@partial(jax.jit, static_argnames="how", donate_argnames="state")
+def step(work: Work, state: Progress, how: How) -> tuple[Progress, Float[Array, " n"]]:
     """Measures the variables, keeps the best, and moves those that are not done.
+
+    Codes with noise added are measured, but count neither as the best nor as enough.
 
     Returns:
         The next state, and each image's loss before the step.
     """
-    return _step(
-        work,
-        state,
-        (recipe.schedule, recipe.steps, recipe.space, recipe.optimiser, recipe.betas),
-        recipe.noise,
-        recipe.enough,
-    )
-
-
-@partial(jax.jit, static_argnames=("how", "noise", "enough"), donate_argnames="state")
-def _step(
-    work: Work, state: Progress, how: tuple[Any, ...], noise: Any, enough: float | None
-) -> tuple[Progress, Float[Array, " n"]]:
-    schedule, steps, space, kind, betas = how
-    time = state.step / steps
+    time = state.step / how.steps
     variables = state.variables
-    shift = jnp.zeros(())
-    if schedule.noise:
-        deviation = schedule.noise_at(time) * work.deviation
+    shift, exact = jnp.zeros(()), jnp.array(True)
+    if how.schedule.noise:
+        amount = how.schedule.noise_at(time)
+        exact = amount == 0
         keys = jax.vmap(jax.random.fold_in, (0, None))(work.keys, state.step)
         shape = variables["code"].shape[1:]
-        shift = deviation * jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+        shift = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+        shift = amount * work.deviation * shift
 
-    def objective(variables: dict[str, Any]) -> tuple[Array, Array]:
-        losses, _ = _losses(work, variables | {"code": variables["code"] + shift}, noise, space)
+    def objective(variables: Variables) -> tuple[Array, Array]:
+        losses, _ = total(work.terms, work.view(variables | {"code": variables["code"] + shift}))
         return losses.sum(), losses
 
     gradient, losses = jax.grad(objective, has_aux=True)(variables)
-    better = losses < state.least
+    better = exact & (losses < state.least)
     best = _chosen(better, variables, state.best)
-    done = state.done if enough is None else state.done | (losses < enough)
+    least = jnp.where(better, losses, state.least)
+    done = state.done if how.enough is None else state.done | (exact & (losses < how.enough))
     after, moments = optimisers.update(
-        kind,
-        betas,
-        partial(_one_loss, work, noise, space),
+        how.optimiser,
+        how.betas,
+        partial(_one_loss, work),
         variables,
         gradient,
         state.moments,
         losses,
-        schedule.rate_at(time),
+        how.schedule.rate_at(time),
     )
-    after["noise"] = tuple(map(normalised, after["noise"]))
-    last = state.step >= steps
-    still = done | last
-    return Progress(
-        state.step + 1,
-        _chosen(still, variables, after),
-        moments,
-        best,
-        jnp.minimum(losses, state.least),
-        done,
-    ), losses
+    moving = len(after["noise"]) if how.maps is None else how.maps
+    after["noise"] = tuple(
+        normalised(new) if i < moving else old
+        for i, (new, old) in enumerate(zip(after["noise"], variables["noise"], strict=True))
+    )
+    if how.radius is not None:
+        after["code"] = within(after["code"], how.radius)
+    still = done | (state.step >= how.steps)
+    after = _chosen(still, variables, after)
+    return Progress(state.step + 1, after, moments, best, least, done), losses
+
+
+def _one_loss(work: Work, number: Array, variables: Variables) -> Float[Array, ""]:
+    """Returns one image's loss, for a line search."""
+
+    def own(x: Any) -> Any:
+        return None if x is None else x[number][None]
+
+    one = dataclasses.replace(
+        work, targets=own(work.targets), keys=own(work.keys), label=own(work.label),
+        mask=own(work.mask),
+    )  # fmt: skip
+    return total(one.terms, one.view(jax.tree.map(lambda leaf: leaf[None], variables)))[0][0]
 
 
 def _chosen(which: Array, yes: Any, no: Any) -> Any:
@@ -176,47 +156,13 @@ def normalised(noise: Float[Array, "n h w"]) -> Float[Array, "n h w"]:
     return centred * jax.lax.rsqrt(jnp.maximum(square, 1e-12))
 
 
-def start(
-    recipe: Recipe, generator: Generator, keys: Key[Array, " n"], label: Any, codes: Any = None
-) -> dict[str, Any]:
-    """Returns the variables that a run begins with.
+def within(code: Float[Array, "n m d"], radius: float) -> Float[Array, "n m d"]:
+    """Shortens the rows that are longer than `radius`.
 
-    Args:
-        recipe: where to start, and in which space.
-        generator: the generator.
-        keys: a key for each image.
-        label: classes, which w of a conditional generator depends on.
-        codes: where to start instead, in the recipe's space, [n, d] or [n, m, d].
+    Example:
+        >>> print(within(jnp.array([[[3.0, 4.0], [0.3, 0.4]]]), 1.0))
+        [[[0.6 0.8]
+          [0.3 0.4]]]
     """
-    n = keys.shape[0]
-    rows, width = generator.spaces[recipe.space]
-    if codes is not None:
-        code = jnp.asarray(codes, jnp.float32).reshape(n, rows, width)
-    elif recipe.start == "sample":
-        code = _sampled(generator, keys, label, recipe.space)
-    else:
-        mean = jnp.zeros((1, width)) if recipe.space == "z" else generator.code_mean
-        code = jnp.broadcast_to(mean.reshape(1, -1, width), (n, rows, width))
-    noise: tuple[Array, ...] = ()
-    if recipe.noise == "optimise":
-        noise = _maps(keys, generator.noise_sides)
-    return {"code": jnp.array(code), "noise": noise}
-
-
-@partial(jax.jit, static_argnames="space")
-def _sampled(generator: Generator, keys: Array, label: Any, space: str) -> Float[Array, "n m d"]:
-    z = generator.sample_z(keys, keys.shape[0])
-    if space == "z":
-        return z[:, None]
-    codes = generator.broadcast(generator.map(z, label))
-    return codes[:, :1] if space in _ROW_OF else codes
-
-
-@partial(jax.jit, static_argnames="sides")
-def _maps(keys: Key[Array, " n"], sides: tuple[int, ...]) -> tuple[Float[Array, "n _ _"], ...]:
-    ends = np.cumsum([side * side for side in sides])
-    one = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, -1), (int(ends[-1]),)))
-    parts = jnp.split(one(keys), ends[:-1], axis=1)
-    return tuple(
-        normalised(p.reshape(-1, side, side)) for p, side in zip(parts, sides, strict=True)
-    )
+    square = jnp.square(code).sum(2, keepdims=True)
+    return code * jnp.minimum(1, radius * jax.lax.rsqrt(jnp.maximum(square, 1e-12)))

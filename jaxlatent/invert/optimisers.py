@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-Kind = Literal["adam", "sphere", "lbfgs"]
+Kind = Literal["adam", "sgd", "sphere", "lbfgs"]
 
 
 def transformation(kind: Kind, betas: tuple[float, float]) -> Any:
     """Returns the optax transformation of an optimiser; its rate is applied by `update`."""
     if kind == "lbfgs":
         return optax.lbfgs()
-    return optax.scale_by_adam(*betas)
+    return optax.identity() if kind == "sgd" else optax.scale_by_adam(*betas)
 
 
 def begin(kind: Kind, betas: tuple[float, float], variables: Any) -> Any:
@@ -36,8 +36,8 @@ def update(
     """Returns the variables after one step, and the optimiser's state.
 
     Args:
-        kind: "adam"; "sphere", which keeps the length of every row of a code; or "lbfgs", whose
-            line search finds its own rate.
+        kind: "adam"; "sgd"; "sphere", Adam that keeps the length of every row of a code; or
+            "lbfgs", whose line search finds its own rate.
         betas: of Adam.
         loss: function of one image's number and its variables to its loss, for the line search.
         variables: code and noise maps of each image.

@@ -1,5 +1,6 @@
 """The state of an inversion on disk, so that an interrupted run goes on bit by bit."""
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -12,34 +13,62 @@ import numpy as np
 
 from jaxlatent.errors import UserError
 from jaxlatent.files import atomic_file
-from jaxlatent.parameters import fingerprint
 
 _SECONDS = 20.0  # from one saved state to the next
 _RUN = "run.json"
 
 
+def described(thing: Any) -> str:
+    """Returns a text that is the same in every process for the same numbers and settings.
+
+    Args:
+        thing: a pytree, a dataclass or a function; arrays count by their content.
+
+    Example:
+        >>> described({"a": 1}) == described({"a": 1}), described(1) == described(2)
+        (True, False)
+    """
+    leaves, tree = jax.tree.flatten(thing)
+    parts = [str(tree)]
+    for leaf in leaves:
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        if isinstance(leaf, jax.Array | np.ndarray):
+            array = np.ascontiguousarray(leaf)
+            digest = hashlib.sha256(array.tobytes()).hexdigest()
+            parts.append(f"{array.dtype}{array.shape}{digest}")
+        elif dataclasses.is_dataclass(leaf):
+            own = [getattr(leaf, field.name) for field in dataclasses.fields(leaf)]
+            parts.append(f"{type(leaf).__qualname__}{[described(value) for value in own]}")
+        elif callable(leaf):
+            parts.append(f"{leaf.__module__}.{getattr(leaf, '__qualname__', type(leaf))}")
+        else:
+            parts.append(repr(leaf))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
 class Store:
     """A folder of one run; without a folder, nothing is kept."""
 
-    def __init__(
-        self, folder: str | Path | None, recipe: Any, generator: Any, images: Any, size: int
-    ) -> None:
+    def __init__(self, folder: str | Path | None, run: dict[str, Any]) -> None:
+        """Opens or begins a run.
+
+        Args:
+            folder: where it is kept, or `None`.
+            run: all that its result depends on, by name.
+
+        Raises:
+            UserError: if the folder holds another run.
+        """
         self._folder = None if folder is None else Path(folder)
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(np.ascontiguousarray(np.asarray(images)).tobytes())
-        described = {
-            "recipe": repr(recipe),
-            "generator": fingerprint(generator),
-            "images": digest.hexdigest(),
-            "chunk": size,
-            "backend": jax.default_backend(),
-        }
+        now = {name: described(value) for name, value in run.items()}
         file = self._folder / _RUN
         if file.is_file():
-            before = json.loads(file.read_text())
-            changed = [name for name in described if described[name] != before.get(name)]
+            before = _read_json(file)
+            changed = [name for name in now if now[name] != before.get(name)]
             if changed:
                 raise UserError(
                     f"{self._folder} holds another run (of other {', '.join(changed)}); choose "
@@ -47,7 +76,7 @@ class Store:
                 )
             return
         with atomic_file(file) as temporary:
-            temporary.write_text(json.dumps(described, indent=1) + "\n")
+            temporary.write_text(json.dumps(now, indent=1) + "\n")
 
     def part(self, first: int) -> "Part":
         """Returns the part of the runs from number `first` on."""
@@ -55,52 +84,50 @@ class Store:
 
 
 class Part:
-    """A chunk's file: its state while it runs, and then its result."""
+    """A chunk's file: its state, and the losses of the steps so far."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._saved = time.monotonic()
 
-    def finished(self) -> Any:
-        """Returns the result, if the chunk was ended."""
-        held = self._read()
-        if held is None or not int(held["ended"]):
-            return None
-        maps = sum(name.startswith("noise") for name in held)
-        best = {"code": held["code"], "noise": tuple(held[f"noise{i}"] for i in range(maps))}
-        return best, held["least"], held["history"]
-
-    def finish(self, whole: Any) -> None:
-        """Keeps the result in the place of the state."""
-        best, least, history = whole
-        arrays = {f"noise{i}": noise for i, noise in enumerate(best["noise"])}
-        self._write(arrays | {"code": best["code"], "least": least, "history": history}, 1)
-
     def restored(self, state: Any) -> tuple[Any, list[Any]]:
         """Returns the state that was kept and the losses before it, or what is given."""
-        held = self._read()
-        if held is None:
+        if self._file is None or not self._file.is_file():
             return state, []
         leaves, tree = jax.tree.flatten(state)
-        kept = [jnp.asarray(held[f"leaf{i}"]) for i in range(len(leaves))]
-        return jax.tree.unflatten(tree, kept), list(held["losses"])
+        try:
+            with np.load(self._file, allow_pickle=False) as held:
+                kept = [jnp.asarray(held[f"leaf{i}"]) for i in range(len(leaves))]
+                losses = list(held["losses"])
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise UserError(
+                f"{self._file} is damaged ({error}); delete it, and its images begin anew"
+            ) from None
+        return jax.tree.unflatten(tree, kept), losses
 
     def save_sometimes(self, state: Any, losses: list[Any]) -> None:
         """Keeps the state if the last one is some time ago."""
-        if self._file is None or time.monotonic() - self._saved < _SECONDS:
-            return
-        leaves = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-        self._write(leaves | {"losses": np.stack([np.asarray(loss) for loss in losses])}, 0)
-        self._saved = time.monotonic()
+        if time.monotonic() - self._saved >= _SECONDS:
+            self.save(state, losses)
 
-    def _read(self) -> dict[str, np.ndarray] | None:
-        if self._file is None or not self._file.is_file():
-            return None
-        with np.load(self._file, allow_pickle=False) as held:
-            return dict(held)
-
-    def _write(self, arrays: dict[str, np.ndarray], ended: int) -> None:
+    def save(self, state: Any, losses: list[Any]) -> None:
+        """Keeps the state."""
         if self._file is None:
             return
+        arrays: dict[str, Any] = {
+            f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))
+        }
+        arrays["losses"] = np.stack([np.asarray(loss) for loss in losses])
         with atomic_file(self._file) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{"ended": np.int32(ended), **arrays})
+            np.savez(file, **arrays)
+        self._saved = time.monotonic()
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file} is damaged: {error}") from None
+    if not isinstance(held, dict):
+        raise UserError(f"{file} is damaged: it is no record of a run")
+    return held
