@@ -62,21 +62,35 @@ def codes(generator: Generator, recipe: Recipe, given: Any, n: int) -> Any:
     return jnp.asarray(given, jnp.float32).reshape(shapes[0])
 
 
+def weights(given: Any, shape: tuple[int, ...], name: str) -> Float[np.ndarray, "n h w"]:
+    """Returns weights of pixels in [0, 1] for each image, or raises `UserError`."""
+    array = np.asarray(given, np.float32)
+    if array.shape not in (shape, shape[1:]):
+        expected = f"{list(shape[1:])} or {list(shape)}"
+        raise UserError(f"{name} must have the shape {expected}, got {list(array.shape)}")
+    if not (np.all(array >= 0) and np.all(array <= 1)):
+        raise UserError(f"{name} must be in [0, 1]")
+    return np.broadcast_to(array, shape)
+
+
 def mask(given: Any, shape: tuple[int, ...]) -> Any:
     """Returns a mask for each image, [n, h, w], or `None`."""
     if given is None:
         return None
-    array = np.asarray(given, np.float32)
-    if array.shape not in (shape, shape[1:]):
-        raise UserError(
-            f"mask must have the shape {list(shape[1:])} or {list(shape)}, got {list(array.shape)}"
-        )
-    array = np.broadcast_to(array, shape)
-    if not (np.all(array >= 0) and np.all(array <= 1)):
-        raise UserError("mask must be in [0, 1]")
+    array = weights(given, shape, "mask")
     if not np.all(array.max((1, 2)) > 0):
         raise UserError("mask must leave something of each image")
     return array
+
+
+def terms(recipe: Recipe) -> Any:
+    """Returns weights and terms as pytrees, whose functions may be arguments of a program."""
+
+    def wrapped(leaf: Any) -> Any:
+        return jax.tree_util.Partial(leaf) if callable(leaf) else leaf
+
+    weighted = tuple((jnp.float32(weight), term) for weight, term in recipe.terms)
+    return jax.tree.map(wrapped, weighted)
 
 
 def deviation(generator: Generator) -> Float[Array, ""]:

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
-from jaxlatent.find.samples import argument
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.invert import checks
 from jaxlatent.invert.loop import How, begin, step
@@ -43,7 +42,7 @@ class Inversion:
     """
 
     code: Float[np.ndarray, "n m d"]
-    codes: Float[np.ndarray, "n L d"]
+    codes: Float[np.ndarray, "n L e"]
     noise: tuple[Float[np.ndarray, "n _ _"], ...]
     label: Any
     images: Float[np.ndarray, "n h w c"]
@@ -110,7 +109,7 @@ def invert(
     keys = per_sample(key, n)
     fixed: dict[str, Any] = {
         "generator": generator,
-        "terms": tuple((jnp.float32(weight), argument(term)) for weight, term in recipe.terms),
+        "terms": checks.terms(recipe),
         "chart": recipe.chart,
         "deviation": checks.deviation(generator) if recipe.schedule.noise else jnp.zeros(()),
         "space": recipe.space,

@@ -28,7 +28,7 @@ class View:
     images: Float[Array, "n h w c"]
     targets: Float[Array, "n h w c"]
     code: Float[Array, "n m d"]
-    codes: Float[Array, "n L d"]
+    codes: Float[Array, "n L e"]
     noise: tuple[Float[Array, "n _ _"], ...] = ()
 
 

@@ -45,7 +45,8 @@ class NearMean:
 
     def __call__(self, view: View) -> Float[Array, " n"]:
         """Returns the term."""
-        return jnp.square(view.code - jnp.asarray(self.mean)).mean((1, 2))
+        mean = jnp.broadcast_to(self.mean, view.code.shape)
+        return jnp.square(view.code - mean).mean((1, 2))
 
 
 def spread(view: View) -> Float[Array, " n"]:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class Part:
             with np.load(self._file, allow_pickle=False) as held:
                 kept = [jnp.asarray(held[f"leaf{i}"]) for i in range(len(leaves))]
                 losses = list(held["losses"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{self._file} is damaged ({error}); delete it, and its images begin anew"
             ) from None

@@ -57,7 +57,7 @@ def _sampled(generator: Generator, keys: Array, label: Any, space: str) -> Float
 
 
 @partial(jax.jit, static_argnames="shape")
-def _normal(keys: Key[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "n m d"]:
+def _normal(keys: Key[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "n *m"]:
     return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
 
 
