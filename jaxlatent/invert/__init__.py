@@ -4,11 +4,17 @@ from jaxlatent.invert.charts import Whitened
 from jaxlatent.invert.inversion import Inversion, invert
 from jaxlatent.invert.losses import Downscaled, Pixels, Pyramid, Term, View
 from jaxlatent.invert.perceptual import Embedding, InDomain, Perceptual
+from jaxlatent.invert.pivotal import Tuned, tune
+from jaxlatent.invert.presets import PRESETS, preset
 from jaxlatent.invert.priors import NearMean, WPrior, geocross, noise_correlation, spread
 from jaxlatent.invert.recipe import Recipe
 from jaxlatent.invert.schedules import Schedule
+from jaxlatent.invert.ssim import Dissimilarity, ms_ssim, ssim
+from jaxlatent.invert.weights import trained_lpips
 
 __all__ = [
+    "PRESETS",
+    "Dissimilarity",
     "Downscaled",
     "Embedding",
     "InDomain",
@@ -20,11 +26,17 @@ __all__ = [
     "Recipe",
     "Schedule",
     "Term",
+    "Tuned",
     "View",
     "WPrior",
     "Whitened",
     "geocross",
     "invert",
+    "ms_ssim",
     "noise_correlation",
+    "preset",
     "spread",
+    "ssim",
+    "trained_lpips",
+    "tune",
 ]
