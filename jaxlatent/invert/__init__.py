@@ -1,6 +1,8 @@
 """Inversion: from images to the codes that a generator renders them from."""
 
 from jaxlatent.invert.charts import Whitened
+from jaxlatent.invert.editing import EditedImages, edit_image
+from jaxlatent.invert.encoders import RoundTrip, Trained, refine, round_trip, train_encoder
 from jaxlatent.invert.inversion import Inversion, invert
 from jaxlatent.invert.losses import Downscaled, Pixels, Pyramid, Term, View
 from jaxlatent.invert.perceptual import Embedding, InDomain, Perceptual
@@ -16,6 +18,7 @@ __all__ = [
     "PRESETS",
     "Dissimilarity",
     "Downscaled",
+    "EditedImages",
     "Embedding",
     "InDomain",
     "Inversion",
@@ -24,19 +27,25 @@ __all__ = [
     "Pixels",
     "Pyramid",
     "Recipe",
+    "RoundTrip",
     "Schedule",
     "Term",
+    "Trained",
     "Tuned",
     "View",
     "WPrior",
     "Whitened",
+    "edit_image",
     "geocross",
     "invert",
     "ms_ssim",
     "noise_correlation",
     "preset",
+    "refine",
+    "round_trip",
     "spread",
     "ssim",
+    "train_encoder",
     "trained_lpips",
     "tune",
 ]
