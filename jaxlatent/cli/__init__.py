@@ -9,6 +9,7 @@ from jaxlatent import __version__, console
 from jaxlatent.cli.directions import directions
 from jaxlatent.cli.finders import find
 from jaxlatent.cli.images import generate, sweep
+from jaxlatent.cli.invert import invert
 from jaxlatent.cli.models import convert, export, formats, info
 from jaxlatent.cli.options import examples
 from jaxlatent.errors import UserError
@@ -52,7 +53,7 @@ def demo(out: str, checkpoint: str | None) -> None:
     run(out, checkpoint, click.echo)
 
 
-for _command in (convert, formats, info, generate, export, find, directions, sweep, demo):
+for _command in (convert, formats, info, generate, export, find, directions, sweep, invert, demo):
     cli.add_command(_command)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from jaxlatent.files import atomic_file
 
 _SECONDS = 20.0  # from one saved state to the next
 _RUN = "run.json"
+_FILES = r"run\.json|part-\d+\.npz|\.\w+\.tmp\.(json|npz)"  # those being written when killed too
 
 
 def described(thing: Any) -> str:
@@ -46,6 +48,12 @@ def described(thing: Any) -> str:
         else:
             parts.append(repr(leaf))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def is_run(folder: Path) -> bool:
+    """Tells whether a folder holds the state of a run and nothing else."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return _RUN in names and all(re.fullmatch(_FILES, name) for name in names)
 
 
 class Store:

@@ -62,6 +62,7 @@ def test_an_encoder_starts_an_inversion(dcgan, trained):
     assert (hybrid.loss <= hybrid.history[0]).all()
 
 
+@pytest.mark.slow
 def test_codes_of_w(stylegan2):
     trained = train_encoder(stylegan2, KEY, "w", FEW, width=4, pixels=0.0)
     assert trained.encoder(jnp.zeros((2, 16, 16, 3))).shape == (2, 1, 7)
@@ -125,7 +126,7 @@ def test_refinement_adds_what_the_encoder_says_of_both(dcgan):
 
 def test_real_images_are_edited_and_kept_where_asked(dcgan):
     images = np.asarray(dcgan.synthesize(dcgan.sample_z(OTHER, 2)[:, None]))
-    directions = Directions.of(jnp.eye(6)[:2, None])
+    directions = Directions.of(jnp.eye(6)[:2, None], space="z")
     move = Edit(directions, [2.0, 0.0])
     recipe = Recipe("z", 30, Schedule(0.1, fall=0.5))
     keep = np.zeros((16, 16), np.float32)
@@ -139,6 +140,7 @@ def test_real_images_are_edited_and_kept_where_asked(dcgan):
     assert np.abs(found.images - found.inversion.images)[:, :, :8].max() > 0.05
 
 
+@pytest.mark.slow
 def test_edits_keep_each_image_s_noise(stylegan2):
     images = stylegan2.synthesize(stylegan2.broadcast(jnp.zeros((2, 7))))
     nothing = Edit(Directions.of(jnp.eye(7)[:1, None], space="w"), [0.0])
@@ -150,7 +152,7 @@ def test_edits_keep_each_image_s_noise(stylegan2):
 def test_edits_that_do_not_fit(dcgan, stylegan2, lenient):
     images = jnp.zeros((1, 16, 16, 3))
     recipe = Recipe("w", 3, Schedule(0.1))
-    in_z = Edit(Directions.of(jnp.eye(6)[:1, None]), [1.0])
+    in_z = Edit(Directions.of(jnp.eye(6)[:1, None], space="z"), [1.0])
     with pytest.raises(UserError, match="give directions in w"):
         edit_image(images, stylegan2, in_z, recipe, KEY)
     plain = Recipe("z", 3, Schedule(0.1))

@@ -29,7 +29,9 @@ def faces(dcgan):
     return z, dcgan.synthesize(z[:, None])
 
 
-@pytest.mark.parametrize(("optimiser", "steps"), [("adam", 300), ("lbfgs", 40)])
+@pytest.mark.parametrize(
+    ("optimiser", "steps"), [("adam", 300), pytest.param("lbfgs", 40, marks=pytest.mark.slow)]
+)
 def test_codes_of_a_dcgan_come_back(dcgan, faces, optimiser, steps):
     z, images = faces
     recipe = Recipe("z", steps, FAST, optimiser=optimiser, start="sample", restarts=4)
@@ -40,7 +42,9 @@ def test_codes_of_a_dcgan_come_back(dcgan, faces, optimiser, steps):
     np.testing.assert_array_equal(found.codes, found.code)
 
 
-@pytest.mark.parametrize("space", ["z", "w", "w+", "s"])
+@pytest.mark.parametrize(
+    "space", [*(pytest.param(space, marks=pytest.mark.slow) for space in ("z", "w", "s")), "w+"]
+)
 def test_codes_of_a_stylegan2_come_back(stylegan2, space):
     w = stylegan2.map(stylegan2.sample_z(jax.random.key(1), 2))
     codes = stylegan2.broadcast(w)
@@ -80,6 +84,7 @@ def test_noise_maps_come_back(stylegan2):
     np.testing.assert_allclose(found.images, rendered, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_only_the_first_maps_move_if_asked(stylegan2):
     images = stylegan2.synthesize(stylegan2.broadcast(jnp.zeros((1, 7))))
     moved = {}
@@ -90,6 +95,7 @@ def test_only_the_first_maps_move_if_asked(stylegan2):
     assert same == [False, False] + [True] * (len(same) - 2)
 
 
+@pytest.mark.slow
 def test_classes_come_back(fill):
     generator = fill(SNGANConfig(z_dim=4, bottom_width=2, channels=(8, 8, 8), num_classes=3))
     z = generator.sample_z(jax.random.key(1), 2)
@@ -219,6 +225,7 @@ def test_codes_in_a_ball(dcgan, faces):
     assert (found.loss < found.history[0]).all()
 
 
+@pytest.mark.slow
 def test_codes_of_a_chart(stylegan2):
     chart = Whitened.of(stylegan2, 1000)
     terms = ((1.0, Pixels()), (1e-3, geocross))

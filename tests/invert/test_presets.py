@@ -79,6 +79,7 @@ def test_the_constants_of_the_others(stylegan2):
         assert recipe.restarts > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nvidia", "image2stylegan", "pulse"])
 def test_presets_of_w_better_images(stylegan2, images, name):
     if name == "pulse":
@@ -99,6 +100,7 @@ def test_presets_of_z_better_images(dcgan, name):
     assert (found.loss < 0.9 * found.history[0]).all()
 
 
+@pytest.mark.slow
 def test_in_domain_codes_stay_where_the_encoder_says(stylegan2, images):
     def encode(x):
         return jnp.zeros((x.shape[0], 6, 7))
