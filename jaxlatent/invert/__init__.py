@@ -1,8 +1,9 @@
 """Inversion: from images to the codes that a generator renders them from."""
 
 from jaxlatent.invert.charts import Whitened
+from jaxlatent.invert.consistency import RoundTrip, round_trip
 from jaxlatent.invert.editing import EditedImages, edit_image
-from jaxlatent.invert.encoders import RoundTrip, Trained, refine, round_trip, train_encoder
+from jaxlatent.invert.encoders import ConvEncoder, Trained, train_encoder
 from jaxlatent.invert.inversion import Inversion, invert
 from jaxlatent.invert.losses import Downscaled, Pixels, Pyramid, Term, View
 from jaxlatent.invert.perceptual import Embedding, InDomain, Perceptual
@@ -10,12 +11,14 @@ from jaxlatent.invert.pivotal import Tuned, tune
 from jaxlatent.invert.presets import PRESETS, preset
 from jaxlatent.invert.priors import NearMean, WPrior, geocross, noise_correlation, spread
 from jaxlatent.invert.recipe import Recipe
+from jaxlatent.invert.refinement import refine
 from jaxlatent.invert.schedules import Schedule
 from jaxlatent.invert.ssim import Dissimilarity, ms_ssim, ssim
 from jaxlatent.invert.weights import trained_lpips
 
 __all__ = [
     "PRESETS",
+    "ConvEncoder",
     "Dissimilarity",
     "Downscaled",
     "EditedImages",

@@ -3,7 +3,6 @@
 Zhu et al. 2016 (arXiv:1609.03552) start an optimisation from such a guess.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -124,7 +123,9 @@ def train_encoder(
     key = base_key(key)
     code = generator.spaces[space]
     encoder = ConvEncoder(generator.image_shape, code, width, rngs=nnx.Rngs(key))
-    sample = _codes(generator, per_index(jax.random.fold_in(key, 1), jnp.arange(1000)), space)
+    sample = sampled_codes(
+        generator, per_index(jax.random.fold_in(key, 1), jnp.arange(1000)), space
+    )
     encoder.mean[...] = sample.mean(0)
     encoder.deviation[...] = jnp.maximum(sample.std(0), 1e-6)
     split: Any = nnx.split(encoder, nnx.Param, ...)
@@ -154,12 +155,18 @@ def train_encoder(
 
 
 @partial(jax.jit, static_argnames="space")
-def _codes(generator: Generator, keys: Key[Array, " n"], space: str) -> Float[Array, "n 1 d"]:
+def sampled_codes(
+    generator: Generator, keys: Key[Array, " n"], space: str
+) -> Float[Array, "n 1 d"]:
+    """Returns codes of samples, in z or w."""
     z = generator.sample_z(keys, keys.shape[0])
     return (z if space == "z" else generator.map(z))[:, None]
 
 
-def _rendered(generator: Generator, code: Float[Array, "n 1 d"], space: str) -> Array:
+def rendered(
+    generator: Generator, code: Float[Array, "n 1 d"], space: str
+) -> Float[Array, "n h w c"]:
+    """Returns what codes in z or w are rendered to."""
     w = generator.map(code[:, 0]) if space == "z" else code[:, 0]
     return generator.synthesize(generator.broadcast(w))
 
@@ -176,100 +183,15 @@ def _step(
     space: str,
 ) -> tuple[Any, Float[Array, ""]]:
     weights, moments = state
-    code = _codes(generator, keys, space)
-    images = _rendered(generator, code, space)
+    code = sampled_codes(generator, keys, space)
+    images = rendered(generator, code, space)
 
     def loss(weights: Any) -> Array:
         encoder = nnx.merge(graph, weights, others)
         found = encoder(images)
         error = jnp.square((found - code) / encoder.deviation[...][None]).mean()
-        return error + pixels * jnp.square(_rendered(generator, found, space) - images).mean()
+        return error + pixels * jnp.square(rendered(generator, found, space) - images).mean()
 
     value, gradient = jax.value_and_grad(loss)(weights)
     change, moments = optax.adam(rate).update(gradient, moments)
     return (optax.apply_updates(weights, change), moments), value
-
-
-@dataclass(frozen=True)
-class RoundTrip:
-    """How consistent an encoder is, from codes to images to codes and to images again.
-
-    Attributes:
-        code: mean squared error of codes in their deviations; 1 is no better than the mean.
-        pixels: mean squared error of images in [-1, 1].
-        constant: the same of the mean image, to compare with.
-    """
-
-    code: float
-    pixels: float
-    constant: float
-
-
-def round_trip(
-    generator: Generator, trained: Trained, key: AnyKey, samples: int = 256
-) -> RoundTrip:
-    """Measures an encoder on samples of its generator, as LIA does (Zhu et al. 2019).
-
-    Args:
-        generator: the one that the encoder was trained for.
-        trained: the encoder.
-        key: another than that of the training.
-        samples: how many.
-
-    References:
-        arXiv:1906.08090.
-    """
-    if samples < 2:
-        raise UserError(f"samples must be at least 2, got {samples}")
-    keys = per_index(base_key(key), jnp.arange(samples))
-    errors = _round_trip(generator, trained.encoder, keys, trained.space)
-    return RoundTrip(*(float(error) for error in errors))
-
-
-@partial(jax.jit, static_argnames="space")
-def _round_trip(
-    generator: Generator, encoder: Any, keys: Key[Array, " n"], space: str
-) -> tuple[Array, Array, Array]:
-    code = _codes(generator, keys, space)
-    images = _rendered(generator, code, space)
-    found = encoder(images)
-    error = jnp.square((found - code) / encoder.deviation[...][None]).mean()
-    pixels = jnp.square(_rendered(generator, found, space) - images).mean()
-    return error, pixels, jnp.square(images - images.mean(0, keepdims=True)).mean()
-
-
-def refine(
-    encode: Callable[[Array], Array],
-    render: Callable[[Array], Array],
-    images: Float[Array, "n h w c"],
-    start: Float[Array, "n L d"],
-    steps: int = 5,
-) -> Float[Array, "steps n L d"]:
-    """Adds to codes what an encoder says of image and rendering side by side (ReStyle).
-
-    Alaluf et al. 2021, arXiv:2104.02699. A converted ReStyle encoder reads six channels and gives
-    offsets: `encode=encoder.offsets`.
-
-    Args:
-        encode: function of images beside their renderings, [n, h, w, 2 c], to changes of codes.
-        render: function of codes to images of the same size.
-        images: in [-1, 1].
-        start: codes to begin with, such as the mean code for each image.
-        steps: how often; 5 as published.
-
-    Returns:
-        The codes after each step.
-
-    Example:
-        >>> grey = lambda codes: jnp.broadcast_to(codes.mean((1, 2))[:, None, None, None], (1, 4, 4, 1))
-        >>> half = lambda both: (both[..., :1] - both[..., 1:]).mean((1, 2))[:, None] / 2
-        >>> refine(half, grey, jnp.ones((1, 4, 4, 1)), jnp.zeros((1, 1, 1)), 3).ravel().tolist()
-        [0.5, 0.75, 0.875]
-    """  # noqa: E501
-    if steps < 1:
-        raise UserError(f"steps must be at least 1, got {steps}")
-    codes, found = start, []
-    for _ in range(steps):
-        codes = codes + encode(jnp.concatenate([images, render(codes)], axis=-1))
-        found.append(codes)
-    return jnp.stack(found)
