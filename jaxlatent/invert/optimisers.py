@@ -68,20 +68,11 @@ def _step(
         )
         return optax.apply_updates(variables, change), state
     code = variables["code"]
-    if kind == "sphere":
-        gradient = gradient | {"code": _tangent(gradient["code"], code)}
     change, state = optimiser.update(gradient, state)
     after = jax.tree.map(lambda x, d: x - rate * d, variables, change)
     if kind == "sphere":
         after = after | {"code": _with_length(after["code"], code)}
     return after, state
-
-
-def _tangent(slope: Float[Array, "m d"], code: Float[Array, "m d"]) -> Float[Array, "m d"]:
-    """Removes from a gradient what would change the lengths of the rows."""
-    square = jnp.sum(jnp.square(code), axis=1, keepdims=True)
-    along = jnp.sum(slope * code, axis=1, keepdims=True) / jnp.maximum(square, 1e-12)
-    return slope - along * code
 
 
 def _with_length(x: Float[Array, "m d"], like: Float[Array, "m d"]) -> Float[Array, "m d"]:
