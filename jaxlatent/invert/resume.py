@@ -105,7 +105,7 @@ class Part:
             return state, []
         leaves, tree = jax.tree.flatten(state)
         try:
-            with np.load(self._file, allow_pickle=False) as held:
+            with self._file.open("rb") as file, np.load(file, allow_pickle=False) as held:
                 kept = [jnp.asarray(held[f"leaf{i}"]) for i in range(len(leaves))]
                 losses = list(held["losses"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
