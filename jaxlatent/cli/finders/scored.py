@@ -179,8 +179,9 @@ def stylespace(
 ) -> "Directions":
     """Single style channels of a StyleGAN (StyleSpace, CVPR 2021).
 
-    Channels rank by how unusual, and how alike, samples with the attribute are in them. Directions
-    are in the space s; `jaxlatent sweep` knows what to do.
+    Channels of feature maps rank by how unusual, and how alike, samples with the attribute are in
+    them; those of ToRGB are left out. Directions are in the space s; `jaxlatent sweep` knows what
+    to do.
     """
     import jax
     import numpy as np
