@@ -41,7 +41,7 @@ def test_every_picture_is_one(path):
     file = DOCS / path
     with Image.open(file) as image:
         image.load()
-        assert min(image.size) >= 200
+        assert min(image.size) >= 150
     if file.parent.name == "finders":
         assert file.stat().st_size <= 60_000
 
