@@ -8,7 +8,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { attributes, codes, hidden, picture } from './draw.mjs';
+import { attributes, codes, hidden } from './attributes.mjs';
+import { picture } from './draw.mjs';
 
 /** Writes an array in NumPy's format 1.0. */
 function saveNpy(file, descr, shape, bytes) {

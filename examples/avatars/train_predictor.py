@@ -21,7 +21,7 @@ from examples.avatars.data import HIDDEN, Avatars, Schema, draw, load, split, to
 from examples.avatars.weights import save_net
 
 SIZES: dict[str, dict[str, Any]] = {
-    "predictor": {"widths": (32, 64, 96, 128), "depth": 1},
+    "predictor": {"widths": (24, 48, 96, 128), "depth": 1},
     "features": {"widths": (32, 48, 64, 96), "depth": 0},  # the discriminator's frozen eyes
 }
 BATCH = 32
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--size", choices=SIZES, default="predictor")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     training, rest = split(load(arguments.data))
