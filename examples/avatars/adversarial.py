@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, UInt8
 
 from examples.avatars.attribute_net import AttributeNet
 from examples.avatars.data import draw, to_float
-from examples.avatars.devices import spread
+from examples.avatars.devices import replicate, spread
 from examples.avatars.discriminator import Discriminator, DiscriminatorConfig
 from examples.avatars.render_fast import synthesize
 from jaxlatent.errors import UserError
@@ -172,7 +172,8 @@ def train_step(
         "r1": penalty,
         "rate": rate,
     }
-    return State(state.step + 1, generator, average, discriminator, (first, second)), metrics
+    after = State(state.step + 1, generator, average, discriminator, (first, second))
+    return replicate(after), metrics
 
 
 def _descend(parameters: Any, gradient: Any, moments: Any, rate: Array) -> tuple[Any, Any]:

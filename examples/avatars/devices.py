@@ -14,10 +14,14 @@ def _mesh() -> Mesh:
 
 
 def replicate(tree: Tree) -> Tree:
-    """Puts a tree of arrays on every device."""
+    """Puts a tree of arrays on every device; also for use in a jitted function."""
+    if jax.device_count() == 1:
+        return tree
     return jax.device_put(tree, NamedSharding(_mesh(), PartitionSpec()))
 
 
 def spread(batch: Array) -> Array:
     """Gives each device its part of a batch; for use in a jitted function."""
+    if jax.device_count() == 1:
+        return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(_mesh(), PartitionSpec("n")))
