@@ -80,6 +80,7 @@ class State:
 _ADAM = optax.scale_by_adam(b1=0.0, b2=0.99, eps=1e-8)
 
 
+@partial(jax.jit, static_argnames="recipe")
 def initial_state(recipe: Recipe) -> State:
     """Returns the state before the first step."""
     generator = nnx.state(StyleGAN2(recipe.generator, rngs=nnx.Rngs(recipe.seed)), nnx.Param)

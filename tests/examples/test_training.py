@@ -23,14 +23,14 @@ from jaxlatent.generators.layers import conv, up_conv
 
 RECIPE = Recipe(
     StyleGAN2Config(
-        channels=(4, 4, 4),
+        channels=(4, 4),
         z_dim=4,
         w_dim=6,
         mapping_widths=(6, 6),
         mapping_lr_multiplier=0.1,
         use_noise=False,
     ),
-    DiscriminatorConfig(pixel_widths=(3, 4, 4), feature_widths=(4,), head_width=4),
+    DiscriminatorConfig(pixel_widths=(3, 4), feature_widths=(4,), head_width=4),
     images=48,
     batch=8,
     interval=4,
@@ -39,12 +39,12 @@ RECIPE = Recipe(
 
 @pytest.fixture(scope="module")
 def net() -> AttributeNet:
-    return AttributeNet(AttributeNetConfig((3, 2), 1, (4, 4), side=16), rngs=nnx.Rngs(0))
+    return AttributeNet(AttributeNetConfig((3, 2), 1, (4,), side=8), rngs=nnx.Rngs(0))
 
 
 @pytest.fixture(scope="module")
 def images() -> jax.Array:
-    return jnp.asarray(np.random.RandomState(0).randint(0, 256, (32, 16, 16, 3)), jnp.uint8)
+    return jnp.asarray(np.random.RandomState(0).randint(0, 256, (32, 8, 8, 3)), jnp.uint8)
 
 
 def normal(*shape: int) -> jax.Array:
@@ -75,7 +75,7 @@ def test_training_renders_what_the_library_renders() -> None:
 
 def test_discriminator_gives_a_logit_and_finite_slopes(net: AttributeNet) -> None:
     judge = Discriminator(RECIPE.discriminator, rngs=nnx.Rngs(0))
-    x = normal(8, 16, 16, 3)
+    x = normal(8, 8, 8, 3)
     assert judge(x, net.features(x)).shape == (8,)
     slope = jax.grad(lambda x: judge(x, net.features(x)).sum())(jnp.zeros_like(x))
     assert jnp.isfinite(slope).all()
@@ -99,7 +99,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
     whole = train(RECIPE, images, net, tmp_path / "whole", log_every=1, grid_every=6)
     state, folder = initial_state(RECIPE), tmp_path / "parts"
     for step in range(3):  # a run killed after its third step, whose second was the last saved
-        state, _ = train_step(state, images, net, recipe=RECIPE, regularise=step == 0)
+        state, _ = train_step(state, images, net, recipe=RECIPE, regularise=False)
         if step == 1:
             with Checkpoints(folder / "checkpoints") as checkpoints:
                 checkpoints.save(2, state)
@@ -107,7 +107,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, resumed))
     rows = [(tmp_path / n / "metrics.csv").read_text().split() for n in ("whole", "parts")]
     without_speed = [[line.rpartition(",")[0] for line in lines] for lines in rows]
-    assert without_speed[0][-4:] == without_speed[1][-4:]
+    assert without_speed[0][3:] == without_speed[1][1:]
     assert (folder / "grids" / "00000048.png").read_bytes() == (
         tmp_path / "whole" / "grids" / "00000048.png"
     ).read_bytes()
@@ -120,5 +120,5 @@ def test_another_recipe_and_misfits_are_refused(
     train(ended, images, net, tmp_path)
     with pytest.raises(UserError, match="another recipe"):
         train(dataclasses.replace(ended, seed=1), images, net, tmp_path)
-    with pytest.raises(UserError, match=r"not of side 16; .*batch"):
-        train(dataclasses.replace(ended, batch=6), images[:, :8], net, tmp_path)
+    with pytest.raises(UserError, match=r"not of side 8; .*batch"):
+        train(dataclasses.replace(ended, batch=6), images[:, :4], net, tmp_path)
