@@ -46,7 +46,7 @@ def train(
     net: AttributeNet,
     folder: Path,
     *,
-    checkpoint_every: int = 250,
+    checkpoint_every: int = 100,
     grid_every: int = 625,
     log_every: int = 32,
 ) -> State:
