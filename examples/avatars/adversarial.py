@@ -189,7 +189,7 @@ def check_fit(recipe: Recipe, images: UInt8[Array, "m h w 3"], net: AttributeNet
     problems = []
     if images.shape[1:] != (side, side, 3):
         problems.append(f"the images are {list(images.shape[1:])}, not of side {side}")
-    if 4 << (len(recipe.discriminator.pixel_widths) - 1) != side:
+    if 4 << len(recipe.discriminator.pixel_widths) != side:
         problems.append(f"the discriminator's pixel branch is not for side {side}")
     if net.config.side != side or net.config.widths[: len(widths)] != widths:
         problems.append(f"the frozen features are {net.config.widths} at side {net.config.side}")

@@ -26,14 +26,15 @@ class DiscriminatorConfig:
     """What defines a discriminator.
 
     Attributes:
-        pixel_widths: channels of the pixel branch from the images' resolution down to 4 pixels.
+        pixel_widths: channels of the pixel branch from half the images' side down to 4;
+            it begins with the images' 2x2 squares as channels.
         feature_widths: channels of the frozen features that have a head, the largest first.
         head_width: channels of a head.
     """
 
-    pixel_widths: tuple[int, ...] = (16, 32, 48, 64, 64)
+    pixel_widths: tuple[int, ...] = (32, 48, 64, 64)
     feature_widths: tuple[int, ...] = (32, 48, 64)
-    head_width: int = 48
+    head_width: int = 32
 
 
 class Conv(nnx.Module):
@@ -116,10 +117,10 @@ class Discriminator(nnx.Module):
     def __init__(self, config: DiscriminatorConfig, *, rngs: nnx.Rngs) -> None:
         widths = config.pixel_widths
         self.config = config
-        self.first = Conv(3, widths[0], 1, rngs=rngs)
+        self.first = Conv(12, widths[0], rngs=rngs)
         self.blocks = nnx.List([Residual(i, o, rngs=rngs) for i, o in pairwise(widths)])
         self.judge = Judge(widths[-1], rngs=rngs)
-        largest = 4 << (len(widths) - 2)  # features begin at half the images' side
+        largest = 4 << (len(widths) - 1)  # features begin at half the images' side
         self.heads = nnx.List(
             [
                 Head(inputs, largest >> i, config.head_width, rngs=rngs)
@@ -131,7 +132,9 @@ class Discriminator(nnx.Module):
         self, images: Float[Array, "n h w 3"], features: Sequence[Float[Array, "n _ _ _"]]
     ) -> Float[Array, " n"]:
         """Returns half the sum of all branches' logits."""
-        x = self.first(images)
+        n, h, w, c = images.shape
+        squares = images.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
+        x = self.first(squares.reshape(n, h // 2, w // 2, 4 * c))
         for block in self.blocks:
             x = block(x)
         logits = self.judge(x)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from examples.avatars.fast_conv import conv3x3, folded_up_conv
+from examples.avatars.fast_conv import conv3x3, fast_up_conv
 from jaxlatent.generators import StyleGAN2
 from jaxlatent.generators.layers import bias_act, dense, upsample
 from jaxlatent.generators.stylegan2 import StyledConv
@@ -38,6 +38,6 @@ def _styled(
 ) -> Float[Array, "n h2 w2 o"]:
     style, kernel = layer.affine(w), layer.kernel[...]
     scaled = x * style[:, None, None, :]
-    y = conv3x3(scaled, kernel) if up_taps is None else folded_up_conv(scaled, kernel, up_taps)
+    y = conv3x3(scaled, kernel) if up_taps is None else fast_up_conv(scaled, kernel, up_taps)
     norm = lax.rsqrt(dense(jnp.square(style), jnp.square(kernel).sum((0, 1))) + 1e-8)
     return bias_act(y * norm[:, None, None, :], layer.bias[...], layer.config.activation)

@@ -14,7 +14,7 @@ from examples.avatars.adversarial import Recipe, as_generator, initial_state, tr
 from examples.avatars.attribute_net import AttributeNet, AttributeNetConfig
 from examples.avatars.checkpoints import Checkpoints
 from examples.avatars.discriminator import Discriminator, DiscriminatorConfig
-from examples.avatars.fast_conv import conv3x3, folded_up_conv
+from examples.avatars.fast_conv import conv3x3, fast_up_conv
 from examples.avatars.render_fast import synthesize
 from examples.avatars.train import train
 from jaxlatent.errors import UserError
@@ -30,7 +30,7 @@ RECIPE = Recipe(
         mapping_lr_multiplier=0.1,
         use_noise=False,
     ),
-    DiscriminatorConfig(pixel_widths=(3, 4), feature_widths=(4,), head_width=4),
+    DiscriminatorConfig(pixel_widths=(4,), feature_widths=(4,), head_width=4),
     images=48,
     batch=8,
     interval=4,
@@ -59,7 +59,7 @@ def test_fast_convolutions_and_their_gradients_are_the_library_s() -> None:
 
     for ours, theirs in (
         (conv3x3, lambda x, k: conv(x, k, (1, 1))),
-        (lambda x, k: folded_up_conv(x, k, taps), lambda x, k: up_conv(x, k, taps)),
+        (lambda x, k: fast_up_conv(x, k, taps), lambda x, k: up_conv(x, k, taps)),
     ):
         np.testing.assert_allclose(ours(x, kernel), theirs(x, kernel), atol=1e-4)
         for a, b in zip(gradients(ours), gradients(theirs), strict=True):
