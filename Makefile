@@ -11,7 +11,7 @@ demo: $(VENV)/ready
 test: $(VENV)/ready
 	$(VENV)/bin/pip install -e '.[test]'
 	$(VENV)/bin/pip install --no-deps generateme==0.1.2
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2
 
 lint: $(VENV)/ready
 	$(VENV)/bin/pip install -e '.[dev]'

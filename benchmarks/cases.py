@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,8 @@ import numpy as np
 from benchmarks.harness import compare
 from jaxlatent import Directions, render, sweep
 from jaxlatent.find import sefa
-from jaxlatent.generators import (
-    DCGANConfig,
-    Generator,
-    StyleGAN2Config,
-    build,
-    parameter_shapes,
-)
+from jaxlatent.generators import DCGANConfig, Generator, StyleGAN2Config
+from jaxlatent.parameters import build, parameter_shapes
 
 _FACES = DCGANConfig(
     z_dim=100,
@@ -47,7 +42,7 @@ def _random(config: Any) -> Generator:
             arrays[name] = np.abs(array) + 0.5
         elif isinstance(config, DCGANConfig) and name.endswith("kernel"):
             arrays[name] = 0.02 * array  # the scale that DCGANs start from and stay near
-    return build(config, arrays)
+    return cast(Generator, build(config, arrays))
 
 
 @jax.jit

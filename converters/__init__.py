@@ -1,7 +1,8 @@
 """Checkpoint files of other projects -> named arrays -> our generators, exactly and safely."""
 
 from converters.convert import Converted, convert
-from converters.detect import FORMATS, describe_formats, detect
+from converters.detect import FORMATS, describe_formats, detect, formats_page
+from converters.directions import import_directions
 from converters.errors import (
     CheckpointError,
     ConversionError,
@@ -21,5 +22,7 @@ __all__ = [
     "convert",
     "describe_formats",
     "detect",
+    "formats_page",
+    "import_directions",
     "read_checkpoint",
 ]

@@ -33,6 +33,10 @@ _STORAGE_DTYPES: dict[str, Any] = {
     "ComplexDoubleStorage": np.complex128,
 }
 
+THEANO_NETWORK = "network.Network"
+NETWORKS = ("dnnlib.tflib.network.Network", "tfutil.Network", THEANO_NETWORK)
+"""Classes of NVIDIA's networks before PyTorch: StyleGAN 1 and 2, PGGAN, PGGAN in Theano."""
+
 
 @dataclass
 class Storage:
@@ -131,6 +135,8 @@ class NumpyArray(Buildable):
         *_, shape, kind, fortran, data = state
         if not isinstance(kind, NumpyType) or not isinstance(shape, tuple):
             raise TypeError
+        if isinstance(data, str):  # as Python 2 stored its bytes
+            data = data.encode("latin-1")
         flat = np.frombuffer(data, kind.dtype)
         self.array = flat.reshape(shape, order="F" if fortran else "C")
 
@@ -154,6 +160,34 @@ class Namespace(InertDict):
             raise TypeError
         for key, value in state.items():
             self[checked_key(key)] = value
+
+
+class Network(InertDict):
+    """A network of NVIDIA's TensorFlow code: its state as data, without the source text in it.
+
+    The original executes that text to rebuild the network.
+
+    Args:
+        class_name: the name that the file gives to the class; kept under "class_name".
+    """
+
+    def __init__(self, class_name: str) -> None:
+        super().__init__(class_name=class_name)
+
+    def set_state(self, state: Any) -> None:
+        """Takes name, options, parts and variables."""
+        if not isinstance(state, dict):
+            raise TypeError
+        for key, value in state.items():
+            if key not in ("build_module_src", "class_name"):
+                self[checked_key(key)] = value
+
+
+def _network(class_name: str) -> Callable[..., Network]:
+    def build() -> Network:
+        return Network(class_name)
+
+    return build
 
 
 def _tuple(items: Any = ()) -> tuple[Any, ...]:
@@ -227,6 +261,8 @@ def table(load_from_bytes: Callable[..., Any]) -> Mapping[str, Constructor]:
     for core in ("numpy.core", "numpy._core"):
         builders[f"{core}.multiarray._reconstruct"] = NumpyArray
         builders[f"{core}.multiarray.scalar"] = _scalar
+    for name in NETWORKS:
+        builders[name] = _network(name)
     found = {name: Constructor(name, build) for name, build in builders.items()}
     for name, dtype in _STORAGE_DTYPES.items():
         found[f"torch.{name}"] = Constructor(f"torch.{name}", value=np.dtype(dtype))

@@ -1,5 +1,6 @@
 """Plain stacks of ConvTranspose2d and BatchNorm2d under any names (pytorch/examples DCGAN)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,19 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from converters.arrays import MAX_LAYERS, Arrays, bounded, contents, fits, state_dicts
 from converters.errors import ConversionError
-from converters.formats import (
-    MAX_LAYERS,
-    Arrays,
-    Format,
-    Option,
-    Recipe,
-    bounded,
-    integer,
-    integers,
-    positive,
-    state_dicts,
-)
+from converters.formats import Format, Recipe
+from converters.options import Option, integer, integers, positive
 from converters.rules import Rule, transposed_conv
 from jaxlatent.errors import listed
 from jaxlatent.generators import DCGANConfig
@@ -48,16 +40,16 @@ class _Stage:
 def _stages(arrays: Arrays) -> list[_Stage]:
     """Groups the arrays by layer, in file order, and gives each batch norm to its convolution.
 
-    That is the one listed just before it, or, where all batch norms are listed after all
+    That is the one listed just before it, or, where all batch norms are listed apart from the
     convolutions, the first one of its size that has none.
 
     Raises:
         ConversionError: if they are not the layers of a generator.
     """
     groups: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in arrays.items():
+    for key in _in_order(arrays):
         owner, _, leaf = key.rpartition(".")
-        groups.setdefault(owner, {})[leaf] = array
+        groups.setdefault(owner, {})[leaf] = arrays[key]
     stages: list[_Stage] = []
     norms: list[tuple[int, str, tuple[int, ...]]] = []  # convolutions before it, name, size
     for owner, leaves in groups.items():
@@ -72,15 +64,27 @@ def _stages(arrays: Arrays) -> list[_Stage]:
                 f"{owner or 'the top level'!r} is neither a ConvTranspose2d nor a BatchNorm2d: "
                 f"it has {shapes}"
             )
-    listed_last = all(before == len(stages) for before, _, _ in norms)
+    apart = all(before in (0, len(stages)) for before, _, _ in norms)
     for before, owner, size in norms:
-        near = stages if listed_last else stages[before - 1 : before]
+        near = stages if apart else stages[max(before - 1, 0) : before]
         free = [s for s in near if s.norm is None and (s.outputs,) == size]
         if not free:
             raise ConversionError(f"batch norm {owner!r} follows no convolution of its size")
         free[0].norm = owner
     _check_chain(stages)
     return stages
+
+
+def _in_order(arrays: Arrays) -> list[str]:
+    """Returns the names of the weights in the order of the layers, that of the file.
+
+    Safetensors files sort names as text, main.10 before main.2; then numbers tell the order.
+    """
+    names = [name for name in arrays if not name.endswith("num_batches_tracked")]
+    if names != sorted(names):
+        return names
+    numbers = re.compile("[0-9]+")
+    return sorted(names, key=lambda name: numbers.sub(lambda found: found[0].zfill(9), name))
 
 
 def _check_chain(stages: list[_Stage]) -> None:
@@ -104,23 +108,26 @@ def _check_chain(stages: list[_Stage]) -> None:
         raise ConversionError(f"not a DCGAN generator: {'; '.join(problems)}")
 
 
-def _find(tree: Any) -> tuple[Arrays, list[_Stage]]:
-    """Returns the first state dict that is a generator; if none is, says why the first is not."""
-    problems = []
+def _find(tree: Any) -> tuple[Arrays, list[_Stage], list[str]]:
+    """Returns the first state dict that is a generator; if none is, says why the first is not.
+
+    Returns:
+        It, its layers, and a notice if there are others.
+    """
+    problems, found = [], []
     for arrays in state_dicts(tree, _CONTAINERS):
         try:
-            return arrays, _stages(arrays)
+            found.append((arrays, _stages(arrays)))
         except ConversionError as error:
             problems.append(error)
-    raise problems[0] if problems else ConversionError("no dict of named arrays in the file")
-
-
-def _looks_like(tree: Any) -> bool:
-    try:
-        _find(tree)
-    except ConversionError:
-        return False
-    return True
+    if found:
+        several = f"the file has {len(found)} generators; the first is read, an average before all"
+        return *found[0], [several] if len(found) > 1 else []
+    raise (
+        problems[0]
+        if problems
+        else ConversionError(f"no dict of named arrays in the file, which has {contents(tree)}")
+    )
 
 
 def _geometry(stages: list[_Stage], options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -169,7 +176,8 @@ def _guess(
             raise ConversionError(
                 f"the stride of {stage.name} (kernel {kernel}x{kernel}) is not in the file: give "
                 f"the options strides=... and paddings=... with {len(stages)} numbers each, and "
-                "output_paddings=... if the network has them"
+                "output_paddings=... if the network has them; one whose height and width differ "
+                "in them (such as Generator_rect) is not read"
             )
     possible = possible or range(size, size + 1)
     if image_size is not None and image_size not in possible:
@@ -181,7 +189,8 @@ def _guess(
 
 
 def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    arrays, stages = _find(tree)
+    arrays, stages, notices = _find(tree)
+    geometry = _geometry(stages, options)
     config = DCGANConfig(
         z_dim=stages[0].inputs,
         channels=tuple(s.outputs for s in stages),
@@ -190,7 +199,7 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
         activation=options.get("activation", "relu"),
         output_activation=options.get("output_activation", "tanh"),
         norm_epsilon=options.get("norm_epsilon", 1e-5),
-        **_geometry(stages, options),
+        **geometry,
     )
     rules = []
     for i, stage in enumerate(stages):
@@ -206,14 +215,36 @@ def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
                 Rule(f"{stage.norm}.running_var", f"{target}/norm/variance", nonnegative=True),
             ]
     counters = [k for k in arrays if k.endswith("num_batches_tracked")]
-    return Recipe(config, rules, arrays, counters)
+    notices += [*_order(arrays, stages), *_guesses(config, options)]
+    return Recipe(config, rules, arrays, counters, tuple(notices))
+
+
+def _order(arrays: Arrays, stages: list[_Stage]) -> list[str]:
+    """Returns a notice if only names that were sorted as text tell the order of the layers."""
+    names = [name for name in arrays if not name.endswith("num_batches_tracked")]
+    kinds = {re.sub("[0-9]+", "", stage.name) for stage in stages}
+    if len(kinds) == 1 or names != sorted(names):
+        return []
+    order = listed([stage.name for stage in stages], 6)
+    return [f"the layers are taken in the order of their names: {order}"]
+
+
+def _guesses(config: DCGANConfig, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns a notice of what was taken from the usual DCGAN because no file says it."""
+    named = {name: ",".join(map(str, getattr(config, name))) for name in ("strides", "paddings")}
+    named["activation"] = config.activation
+    named["output_activation"] = config.output_activation
+    if any(config.norms):
+        named["norm_epsilon"] = f"{config.norm_epsilon:g}"
+    guessed = [f"{name}={value}" for name, value in named.items() if name not in options]
+    return (f"not in the file, taken as usual: {', '.join(guessed)}",) if guessed else ()
 
 
 FORMAT = Format(
     name="torch-dcgan",
     title="pytorch/examples DCGAN and other plain ConvTranspose2d / BatchNorm2d stacks",
     license="as the checkpoint's author states; the layout itself is free",
-    matches=_looks_like,
+    matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
         "image_size": Option(integer, "side of the images in pixels"),

@@ -1,14 +1,14 @@
 """Opens checkpoint files: the only code of the project that touches untrusted bytes.
 
-Three containers are read, without torch and without executing anything from the file: torch's
-zip archive, torch's older stream of pickles ("legacy"), and bare pickles such as NVIDIA's. All of
-them become plain nested dicts and lists of numbers, text and read-only NumPy arrays.
+Six containers are read, without torch and without executing anything from the file: torch's
+zip archive, torch's older stream of pickles ("legacy"), bare pickles such as NVIDIA's,
+safetensors, and NumPy's .npy and .npz. All of them become plain nested dicts and lists of
+numbers, text and read-only arrays.
 """
 
 import hashlib
 import io
 import os
-import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ from converters.errors import (
     UnsafeCheckpointError,
     described,
 )
+from converters.numpy_file import ZIP_ERRORS, is_npy, is_npz, read_npy, read_npz
+from converters.safetensors_file import is_safetensors, read_safetensors
 from converters.unpickle import Budget, Constructor, PickleMachine
 
 _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
@@ -35,8 +37,6 @@ _DIRECTORY_ENTRY = b"PK\x01\x02"
 _DIRECTORY_ENTRY_COST = 1024  # bytes that `zipfile` takes for one, its name aside
 _PLAIN_COST = 256  # bytes; no empty container takes more, the note that it was converted included
 _ARRAY_COST = 2048  # nor does an array, its numbers aside
-# what the standard library raises on damaged archives
-_ZIP_ERRORS = (zipfile.BadZipFile, struct.error, EOFError, OSError, RuntimeError, *MALFORMED)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Checkpoint:
 
     Attributes:
         path: where it was read from.
-        container: "torch zip", "torch legacy" or "pickle".
+        container: "torch zip", "torch legacy", "safetensors", "npy", "npz" or "pickle".
         tree: nested dicts and lists; leaves are arrays, numbers, text, bytes or `None`.
         sha256: of the whole file, in hexadecimal.
     """
@@ -60,7 +60,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Reads a checkpoint file into plain data; nothing in it is ever executed.
 
     Args:
-        path: a file written by `torch.save`, or an NVIDIA network pickle.
+        path: a file written by `torch.save`, an NVIDIA network pickle, safetensors, or a NumPy
+            file.
 
     Returns:
         The contents. Arrays are read-only and share the file's memory, strides as stored.
@@ -102,10 +103,16 @@ def _read(data: bytes) -> tuple[str, Any]:
 
 
 def _container(data: bytes) -> tuple[str, Callable[[bytes, Budget], Any]]:
+    if is_npy(data):
+        return "npy", read_npy
+    if is_npz(data):
+        return "npz", read_npz
     if data.startswith(b"PK\x03\x04"):
         return "torch zip", _read_zip
     if data.startswith(_LEGACY_MAGIC):
         return "torch legacy", lambda data, budget: _read_legacy(memoryview(data), budget)
+    if is_safetensors(data):
+        return "safetensors", read_safetensors
     return "pickle", _read_pickle
 
 
@@ -120,7 +127,7 @@ def _read_pickle(data: bytes, budget: Budget) -> Any:
 
 def _unrecognised(data: bytes) -> str:
     start = data[:64].lstrip().lower()
-    hint = "expected a torch zip archive, a torch legacy file or a network pickle"
+    hint = "expected a torch zip archive, a torch legacy file, safetensors or a network pickle"
     if start.startswith((b"<!doctype", b"<html")):
         return f"not a checkpoint but a web page (a failed download?); {hint}"
     if start.startswith(b"version https://git-lfs"):
@@ -157,7 +164,7 @@ def _read_zip(data: bytes, budget: Budget) -> Any:
         return _read_records(zipfile.ZipFile(io.BytesIO(data)), budget)
     except CheckpointError:
         raise
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise CorruptCheckpointError(f"damaged or truncated zip archive: {error}") from None
 
 
@@ -305,6 +312,8 @@ class _Plain:
             return value.array()
         if isinstance(value, NumpyArray):
             return value.array
+        if isinstance(value, np.ndarray):
+            return value
         if isinstance(value, Constructor):
             return value.name
         if isinstance(value, (NumpyType, np.dtype)):

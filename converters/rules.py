@@ -58,6 +58,11 @@ def scalar(array: np.ndarray) -> np.ndarray:
     return array.reshape(()) if array.size == 1 else array
 
 
+def plus_one(array: np.ndarray) -> np.ndarray:
+    """Adds to a style's bias what some originals add only while they run."""
+    return array.astype(np.float64) + 1 if is_numeric(array.dtype) else array
+
+
 def channels_last(array: np.ndarray) -> np.ndarray:
     """Turns CHW into HWC."""
     return array.transpose(1, 2, 0)

@@ -1,26 +1,29 @@
 """StyleGAN2 checkpoints of rosinality/stylegan2-pytorch, converted or from training."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from converters.errors import ConversionError
-from converters.formats import (
+from converters.arrays import (
     MAX_BLOCKS,
     MAX_LAYERS,
     Arrays,
-    Format,
-    Option,
-    Recipe,
+    averaging,
     bounded,
+    counted,
     extent,
-    positive,
+    find_arrays,
+    fits,
     required,
     state_dicts,
 )
+from converters.errors import ConversionError
+from converters.formats import Format, Recipe
+from converters.options import MULTIPLIER, mapping_lr_multiplier
 from converters.rules import (
     Rule,
     chain,
@@ -36,30 +39,20 @@ from converters.stylegan2_nvidia import taps
 from jaxlatent.generators import StyleGAN2Config
 
 _CONTAINERS = ("g_ema", "g")
-_AVERAGE_SAMPLES = 16_384
+AVERAGE_SAMPLES = 16_384
 _MARKS = ("style.1.weight", "input.input", "convs.0.conv.weight", "to_rgb1.conv.weight")
 
 
-def _find(tree: Any) -> Arrays | None:
-    for arrays in state_dicts(tree, _CONTAINERS):
-        if all(mark in arrays for mark in _MARKS):
-            return arrays
-    return None
-
-
-def _count(arrays: Arrays, template: str, start: int = 0) -> int:
-    index = start
-    while template.format(index) in arrays:
-        index += 1
-    return index - start
+def _find(tree: Any) -> Arrays:
+    return find_arrays(tree, _CONTAINERS, _MARKS)
 
 
 def _config(arrays: Arrays, lr_multiplier: float) -> StyleGAN2Config:
-    convs = _count(arrays, "convs.{}.conv.weight")
+    convs = counted(arrays, "convs.{}.conv.weight".format)
     if convs % 2:
         raise ConversionError(f"{convs} layers convs.N; they come in pairs")
     bounded(1 + convs // 2, MAX_BLOCKS, "resolutions")
-    layers = bounded(_count(arrays, "style.{}.weight", start=1), MAX_LAYERS, "mapping layers")
+    layers = bounded(counted(arrays, "style.{}.weight".format, 1), MAX_LAYERS, "mapping layers")
     widths = tuple(extent(arrays, f"style.{i}.weight", 0) for i in range(1, layers + 1))
     plain = ["conv1", *(f"convs.{i}" for i in range(1, convs, 2))]
     return StyleGAN2Config(
@@ -110,47 +103,75 @@ def _rules(config: StyleGAN2Config) -> list[Rule]:
     return rules
 
 
-def _average_w(generator: Any) -> None:
-    """Estimates the mean of w, which training checkpoints lack."""
-    z = generator.sample_z(jax.random.key(0), _AVERAGE_SAMPLES)
+def average_w(generator: Any) -> None:
+    """Estimates the mean of w, which some checkpoints lack."""
+    z = generator.sample_z(jax.random.key(0), AVERAGE_SAMPLES)
     mean = jax.jit(lambda g, z: jnp.mean(g.map(z), axis=0))(generator, z)
     generator.mapping.w_avg[...] = mean
 
 
-def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
-    found = _find(tree)
-    if found is None:
-        raise ConversionError(f"no state dict with {', '.join(_MARKS)}")
-    arrays = dict(found)
-    config = _config(arrays, options.get("mapping_lr_multiplier", 0.01))
-    notices, finish = [], None
+def _mean_w(tree: Any) -> tuple[np.ndarray | None, bool]:
+    """Returns the mean of w in a file, and whether it varies, so that there is none.
+
+    pSp and e4e store one for each layer, most often the same.
+    """
     average = tree.get("latent_avg") if isinstance(tree, dict) else None
-    if isinstance(average, np.ndarray):
+    if not isinstance(average, np.ndarray):
+        return None, False
+    rows = average if average.ndim == 2 else average.reshape(1, -1)
+    if len(rows) == 1 or (len(rows) and (rows == rows[:1]).all()):
+        return rows[0], False
+    return None, len(rows) > 1
+
+
+def generator_recipe(arrays: Arrays, tree: Any, options: Mapping[str, Any]) -> Recipe:
+    """Returns the recipe of a generator.
+
+    Args:
+        arrays: the generator's, by their names in it.
+        tree: what the file held, which may have a mean of w.
+        options: those of this format.
+    """
+    arrays = dict(arrays)
+    multiplier, notices = mapping_lr_multiplier(options, required(arrays, "style.1.weight"))
+    config = _config(arrays, multiplier)
+    finish = None
+    average, varies = _mean_w(tree)
+    if average is not None:
         arrays["latent_avg"] = average
     else:
         arrays["latent_avg"] = np.zeros(config.w_dim, np.float32)
-        finish = _average_w
+        finish = average_w
+        lack = "mean w, but one code for each layer" if varies else "mean w"
         notices.append(
-            f"the file has no mean w; estimated from {_AVERAGE_SAMPLES} samples for truncation"
+            f"the file has no {lack}; estimated from {AVERAGE_SAMPLES} samples for truncation"
         )
+    notices += averaging(tree, *_CONTAINERS)
     if not any(name.startswith("noises.") for name in arrays):
         for i in range(config.num_convs):
             side = 4 << ((i + 1) // 2)
             arrays[f"noises.noise_{i}"] = np.broadcast_to(np.float32(0), (1, 1, side, side))
         notices.append("the file has no constant noise maps; noise=const adds none")
-    if "mapping_lr_multiplier" not in options:
-        notices.append("mapping_lr_multiplier is not in the file; 0.01 assumed, as in all releases")
     kernels = [k for k in arrays if k.endswith((".blur.kernel", ".upsample.kernel"))]
     return Recipe(config, _rules(config), arrays, kernels, tuple(notices), finish)
+
+
+def _recipe(tree: Any, options: Mapping[str, Any]) -> Recipe:
+    recipe = generator_recipe(_find(tree), tree, options)
+    names = [name for arrays in state_dicts(tree, _CONTAINERS) for name in arrays]
+    if any(name.startswith("encoder.") for name in names):
+        left = "the encoder in the file is left out; the format psp-e4e reads it"
+        return replace(recipe, notices=(*recipe.notices, left))
+    return recipe
 
 
 FORMAT = Format(
     name="rosinality-stylegan2",
     title="rosinality/stylegan2-pytorch",
     license="MIT code; weights converted from NVIDIA's keep NVIDIA's licence",
-    matches=lambda tree: _find(tree) is not None,
+    matches=lambda tree: fits(lambda: _find(tree)),
     recipe=_recipe,
     options={
-        "mapping_lr_multiplier": Option(positive, "of the training, 0.01 if not given"),
+        "mapping_lr_multiplier": MULTIPLIER,
     },
 )

@@ -239,7 +239,7 @@ class PickleMachine:
 
     def _build(self) -> None:
         state = self._pop()
-        self._pay(state)
+        self._pay(state, *(state if isinstance(state, tuple) else ()))
         self._top(Buildable).set_state(state)
 
     def _persistent_id(self) -> None:

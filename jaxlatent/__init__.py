@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from jaxlatent import find, generators
-    from jaxlatent.bundle import load, save
+    from jaxlatent import find, generators, networks, paths
+    from jaxlatent.bundle import load, load_model, save
     from jaxlatent.directions import Directions, FingerprintWarning
     from jaxlatent.edits import Edit, edit
     from jaxlatent.errors import UserError
@@ -27,6 +27,7 @@ _HOMES = {
     "UserError": "errors",
     "edit": "edits",
     "load": "bundle",
+    "load_model": "bundle",
     "render": "sweeps",
     "save": "bundle",
     "save_sheet": "sheet",
@@ -43,6 +44,9 @@ __all__ = [
     "find",
     "generators",
     "load",
+    "load_model",
+    "networks",
+    "paths",
     "render",
     "save",
     "save_sheet",
@@ -51,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("find", "generators"):
+    if name in ("find", "generators", "networks", "paths"):
         return importlib.import_module(f"jaxlatent.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(f"jaxlatent.{_HOMES[name]}"), name)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _MOST = 100_000
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_NUMBERS = re.compile(r"[0-9]{1,15}([-,][0-9]{1,15})*")
+_MIXTURE = re.compile(
+    r"[0-9]{1,15}:-?[0-9]{0,9}\.?[0-9]{1,9}(,[0-9]{1,15}:-?[0-9]{0,9}\.?[0-9]{1,9})*"
+)
 
 
 def indices(text: str, what: str, limit: int | None = None) -> list[int]:
@@ -95,9 +99,9 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UserError(f"--option {text!r} is not KEY=VALUE")
+            raise UserError(f"{text!r} is not KEY=VALUE")
         if key in found:
-            raise UserError(f"--option {key} is given twice")
+            raise UserError(f"{key} is given twice")
         found[key] = value
     return found
 
@@ -106,7 +110,8 @@ def labels(text: str | None, n: int, generator: "Generator", needed: bool = True
     """Returns one label for each of `n` samples, from a class number or a file.
 
     Args:
-        text: a class, a `.npy` file of integers [n] or weights [n, classes], or `None`.
+        text: a class, a class for each sample ("0-3"), a mixture of classes ("3:0.6,7:0.4"), a
+            `.npy` file of integers [n] or weights [n, classes], or `None`.
         n: number of samples.
         generator: which says how many classes there are.
         needed: whether a conditional generator cannot do without.
@@ -125,10 +130,17 @@ def labels(text: str | None, n: int, generator: "Generator", needed: bool = True
 
     if _NUMBER.fullmatch(text):
         found = np.asarray(indices(text, "--label", classes) * n)
+    elif _NUMBERS.fullmatch(text):
+        found = np.asarray(indices(text, "--label", classes))
+    elif _MIXTURE.fullmatch(text):
+        found = np.tile(_mixture(text, classes), (n, 1))
     elif text.endswith(".npy"):
         found = read_npy(text)
     else:
-        raise UserError(f"--label {text!r} is neither a class, 0 to {classes - 1}, nor a .npy file")
+        raise UserError(
+            f"--label {text!r} is neither a class, 0 to {classes - 1}, nor a list of {n}, nor a "
+            "mixture like 3:0.6,7:0.4, nor a .npy file"
+        )
     if found.shape not in ((n,), (n, classes)):
         raise UserError(
             f"--label: {n} integers or weights [{n}, {classes}] are needed, got {list(found.shape)}"
@@ -138,6 +150,16 @@ def labels(text: str | None, n: int, generator: "Generator", needed: bool = True
     if found.ndim == 1 and not 0 <= found.min() <= found.max() < classes:
         raise UserError(f"--label must be in 0 to {classes - 1}, got {text}")
     return jnp.asarray(found, jnp.int32 if found.ndim == 1 else jnp.float32)
+
+
+def _mixture(text: str, classes: int) -> np.ndarray:
+    """Parses "3:0.6,7:0.4" into weights over the classes."""
+    weights = np.zeros(classes, np.float32)
+    for part in text.split(","):
+        number, _, weight = part.partition(":")
+        (index,) = indices(number, "--label", classes)
+        weights[index] += finite(float(weight), "--label")
+    return weights
 
 
 def layers(text: str | None, generator: "Generator") -> list[int] | None:

@@ -1,39 +1,36 @@
-"""Generators on disk: a folder with a readable `config.json` and the parameters."""
+"""Networks on disk: a folder with a readable `config.json` and the parameters."""
 
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxlatent.configs import record, typed
 from jaxlatent.errors import UserError, listed
 from jaxlatent.files import atomic_folder
-from jaxlatent.generators import (
-    FAMILIES,
-    Generator,
-    Origin,
-    build,
-    fingerprint,
-    parameter_shapes,
-    parameters,
-)
+from jaxlatent.generators import Generator
+from jaxlatent.model import Model, Origin
+from jaxlatent.parameters import FAMILIES, build, fingerprint, parameter_shapes, parameters
 
 CONFIG_FILE = "config.json"
+WEIGHTS = ("pytorch_model.bin", "model.safetensors")  # what Hugging Face folders hold
 _PARAMETERS = "parameters"
 _VERSION = 1
 _SPARE = 4 << 20  # bytes that a bundle may take beside the numbers
 
 
-def save(generator: Generator, path: str | os.PathLike[str]) -> None:
-    """Writes a generator as a model bundle, replacing an earlier bundle of that name.
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Writes a network as a model bundle, replacing an earlier bundle of that name.
 
     Args:
-        generator: any generator.
+        model: any generator or other network.
         path: the folder to write; whole or, if interrupted, absent.
 
     Raises:
@@ -51,15 +48,15 @@ def save(generator: Generator, path: str | os.PathLike[str]) -> None:
     """
     import orbax.checkpoint as ocp
 
-    arrays = parameters(generator)
+    arrays = parameters(model)
     description = {
         "format": "jaxlatent-bundle",
         "version": _VERSION,
-        "family": generator.family,
-        "config": dataclasses.asdict(generator.config),
-        "origin": None if generator.origin is None else dataclasses.asdict(generator.origin),
+        "family": model.family,
+        "config": dataclasses.asdict(model.config),
+        "origin": None if model.origin is None else dataclasses.asdict(model.origin),
         "parameters": {n: {"shape": a.shape, "dtype": str(a.dtype)} for n, a in arrays.items()},
-        "fingerprint": fingerprint(generator),
+        "fingerprint": fingerprint(model),
     }
     size = sum(array.nbytes for array in arrays.values())
     with atomic_folder(path, is_bundle) as folder:
@@ -129,27 +126,7 @@ def _checksums(folder: Path) -> dict[str, str]:
     }
 
 
-def _typed(hint: Any, value: Any) -> Any:
-    """Returns a JSON value as the type `hint`, a list as a tuple, or raises `TypeError`."""
-    kinds = get_args(hint)
-    if get_origin(hint) is tuple:
-        return tuple(_typed(kinds[0], item) for item in _typed(list, value))
-    if kinds:  # a union with None
-        return None if value is None else _typed(kinds[0], value)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        raise TypeError(f"{value!r} is not of type {hint.__name__}")
-    return value
-
-
-def _record(kind: type, values: Any) -> Any:
-    """Returns the dataclass `kind` made of a JSON object."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _typed(hints[name], v) for name, v in _typed(dict, values).items()})
-
-
-def load_bundle(path: str | os.PathLike[str]) -> Generator:
+def load_bundle(path: str | os.PathLike[str]) -> Model:
     """Reads a model bundle.
 
     Raises:
@@ -161,13 +138,13 @@ def load_bundle(path: str | os.PathLike[str]) -> Generator:
     found = _checksums(Path(path))
     config_class, _ = FAMILIES[description["family"]]
     try:
-        expected = _typed(dict, description["files"])
-        config = _record(config_class, description["config"])
+        expected = typed(dict, description["files"])
+        config = record(config_class, description["config"])
         targets = {
             name: jax.ShapeDtypeStruct(tuple(stored["shape"]), jnp.dtype(stored["dtype"]))
-            for name, stored in _typed(dict, description["parameters"]).items()
+            for name, stored in typed(dict, description["parameters"]).items()
         }
-        origin = None if description["origin"] is None else _record(Origin, description["origin"])
+        origin = None if description["origin"] is None else record(Origin, description["origin"])
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"{Path(path) / CONFIG_FILE} is damaged: {error}") from None
     wrong = sorted(name for name in expected if expected[name] != found.get(name))
@@ -198,16 +175,45 @@ def load(
         format: the checkpoint's format, if it should not be detected.
         options: what a checkpoint leaves open, such as `{"image_size": "28"}`.
 
+    Warns:
+        UserWarning: of each guess that a checkpoint needed; options say what it leaves open.
+
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        UserError: if it cannot be read as a generator.
+        UserError: if it cannot be read, or is a network that generates nothing.
     """
+    model = _read(path, format, options)
+    if not isinstance(model, Generator):
+        raise UserError(f"{path} is no generator: it holds a network of the family {model.family}")
+    return model
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    options: dict[str, str] | None = None,
+) -> Model:
+    """Loads any network, as `load` does a generator: an encoder, a predictor, LPIPS.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        UserError: if it cannot be read.
+    """
+    return _read(path, format, options)
+
+
+def _read(
+    path: str | os.PathLike[str], format: str | None, options: dict[str, str] | None
+) -> Model:
     if not Path(path).exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
-    if Path(path).is_dir():
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in WEIGHTS):
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")
         return load_bundle(path)
     from converters import convert
 
-    return convert(path, format, options).generator
+    converted = convert(path, format, options)
+    for notice in converted.notices:
+        warnings.warn(f"{path}: {notice}", stacklevel=3)  # where load was called
+    return converted.model

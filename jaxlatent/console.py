@@ -25,7 +25,7 @@ def checked_suffix(path: str, *allowed: str) -> str:
     """Returns the suffix of `path`, or raises `UserError` if it is not one of `allowed`."""
     suffix = Path(path).suffix
     if suffix not in allowed:
-        raise UserError(f"-o {path}: the name must end in {' or '.join(allowed)}")
+        raise UserError(f"{path}: the name must end in {' or '.join(allowed)}")
     return suffix
 
 

@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError, listed
 from jaxlatent.files import atomic_file, read_npy
-from jaxlatent.generators import Generator, fingerprint
+from jaxlatent.generators import Generator
+from jaxlatent.parameters import fingerprint
 
 Stage = Literal["before", "after"]
 ArrayLike = Array | np.ndarray
@@ -48,7 +49,8 @@ class Directions:
         scale: [k], length of one unit.
         intercept: [k], of the boundary that a direction is the normal of; 0 for others.
         names: one for each direction.
-        space: "z", "w" or "w+"; empty until bound to a generator.
+        space: "z", "z+" (z for each layer), "w", "w+" or "s" (the channels' styles, see
+            `jaxlatent.generators.StyleSpace`); empty until bound to a generator.
         stage: whether moves act "before" or "after" truncation, unless an `Edit` says otherwise.
         layers: the layers that the directions were found for; empty for all.
         sign_anchor: how the sign was fixed.
@@ -100,8 +102,8 @@ class Directions:
             problems.append("parameters must be a mapping and the fingerprint text")
         if not all(isinstance(i, (int, np.integer)) for i in self.layers):
             problems.append(f"layers must be numbers, got {self.layers}")
-        if self.space not in ("", "z", "w", "w+"):
-            problems.append(f"space must be z, w or w+, got {self.space!r}")
+        if self.space not in ("", "z", "z+", "w", "w+", "s"):
+            problems.append(f"space must be z, z+, w, w+ or s, got {self.space!r}")
         if self.stage not in ("before", "after"):
             problems.append(f"stage must be before or after, got {self.stage!r}")
         if problems:

@@ -1,21 +1,29 @@
 """What all tests share: strict JAX settings and generators filled from NumPy."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jaxtyping
 import numpy as np
 import pytest
-from goldens import FAMILIES, LARGER, names
 
+from benchmarks.parity import names
+from benchmarks.parity.goldens import LARGER
 from jaxlatent.generators import (
+    BigGANConfig,
     DCGANConfig,
+    Filter,
     Generator,
+    InfoGANConfig,
+    Resampling,
+    SNGANConfig,
     StyleGAN2Config,
-    build,
-    parameter_shapes,
+    StyleGAN3Config,
+    StyleGAN3Layer,
 )
+from jaxlatent.parameters import build, parameter_shapes
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -34,12 +42,52 @@ STYLEGAN2_CONFIG = StyleGAN2Config(
 )
 
 
+def low_pass(taps: int, factor: int, radial: bool = False) -> Filter:
+    """Returns a filter that cuts a rate multiplied by `factor`; the radial one is rough."""
+    places = np.arange(taps) - (taps - 1) / 2
+    if not radial:
+        values = np.sinc(places / factor) * np.kaiser(taps, 4)
+        return Filter.separable((values / values.sum()).tolist())
+    values = np.exp(-(places**2) / factor**2)
+    rows = [values / values.sum(), 0.1 * np.cos(places) * values]
+    return Filter(*(tuple(map(tuple, (np.array(rows) * s).tolist())) for s in (1, -1)))
+
+
+def stylegan3_config(
+    sides: tuple[int, ...] = (12, 20, 16), kernel: int = 3, radial: bool = False
+) -> StyleGAN3Config:
+    """Returns a StyleGAN3 at a rate of 8, then 16; the last side is the image's, without margin."""
+    layers = []
+    for i, (before, after) in enumerate(pairwise(sides)):
+        up = 2 if i else 4
+        filters = low_pass(4 * up, up), low_pass(8, 2, radial and not i)
+        resampling = Resampling.between(before + kernel - 1, after, up, 2, *filters)
+        layers.append(StyleGAN3Layer(5 - i, kernel, resampling))
+    return StyleGAN3Config(
+        layers=(*layers, StyleGAN3Layer(3, 1, Resampling())),
+        input_size=sides[0],
+        input_channels=6,
+        input_rate=8.0,
+        z_dim=6,
+        w_dim=7,
+        mapping_widths=(8, 7),
+        mapping_lr_multiplier=0.1,
+    )
+
+
 def filled(config: Any, seed: int = 0) -> Generator:
-    """Builds a generator with random parameters; variances are positive."""
+    """Builds a generator with random parameters; variances are positive.
+
+    Families that scale no weights get small ones, so that their images are not saturated.
+    """
     random = np.random.RandomState(seed)
     arrays = {}
     for name, shape in parameter_shapes(config).items():
         array = random.standard_normal(shape).astype(np.float32)
+        if isinstance(config, BigGANConfig):
+            array *= np.float32(0.2)
+        elif isinstance(config, SNGANConfig | InfoGANConfig) and name.endswith("kernel"):
+            array /= np.float32(np.sqrt(array[..., 0].size))
         arrays[name] = np.abs(array) + 0.5 if name.endswith("variance") else array
     return build(config, arrays)
 
@@ -47,7 +95,7 @@ def filled(config: Any, seed: int = 0) -> Generator:
 def pytest_report_header() -> str:
     """Says which goldens are compared with."""
     larger = LARGER if LARGER.is_dir() else f"none in {LARGER}"
-    return f"goldens: {len(names(*FAMILIES))} networks; larger set: {larger}"
+    return f"goldens: {len(names())} networks; larger set: {larger}"
 
 
 @pytest.fixture

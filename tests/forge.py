@@ -1,9 +1,11 @@
 """Writes checkpoint containers byte by byte, so that tests need no torch and can lie."""
 
 import io
+import pickle as python_pickle
 import struct
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -110,3 +112,98 @@ def torch_legacy(body: bytes, storages: Mapping[str, tuple[int, bytes]]) -> byte
     keys = b"](" + b"".join(text(k) for k in storages) + b"e"
     data = b"".join(struct.pack("<q", count) + raw for count, raw in storages.values())
     return MAGIC + pickle(integer(1001)) + pickle(system) + pickle(body) + pickle(keys) + data
+
+
+class Network:
+    """A network of NVIDIA's TensorFlow code: its state, pickled as an object."""
+
+    def __init__(self, variables: Mapping[str, np.ndarray], **state: object) -> None:
+        self.state = {"build_module_src": CANARY, "variables": list(variables.items()), **state}
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.state
+
+
+class EasyDict(dict):
+    """A dictionary of NVIDIA's code, a class of its own."""
+
+
+CANARY = "raise RuntimeError('text from the file was executed')\n"
+CLASSES = {Network: "dnnlib.tflib.network.Network", EasyDict: "dnnlib.util.EasyDict"}
+
+
+class _Pickler(python_pickle._Pickler):
+    """Writes classes under the names of the original code, which need not be there."""
+
+    names = CLASSES
+
+    def save_global(self, obj: type, name: str | None = None) -> None:
+        if obj not in self.names:
+            return super().save_global(obj, name)
+        module, _, attribute = self.names[obj].rpartition(".")
+        if self.proto < 4:
+            self.write(f"c{module}\n{attribute}\n".encode())
+        else:
+            self.save(module)
+            self.save(attribute)
+            self.write(python_pickle.STACK_GLOBAL)
+        self.memoize(obj)
+        return None
+
+
+def tensorflow(root: object, protocol: int = 4, name: str = CLASSES[Network]) -> bytes:
+    file = io.BytesIO()
+    pickler = _Pickler(file, protocol)
+    pickler.names = {**CLASSES, Network: name}
+    pickler.dump(root)
+    return file.getvalue()
+
+
+def persistent(value: Any) -> bytes:
+    """Returns the pickle body of a tree as NVIDIA's persistence writes it.
+
+    Dicts with a "class_name" are objects, with source text that raises if anything executes it;
+    their arrays are tensors with a storage each.
+    """
+    if isinstance(value, dict) and "class_name" in value:
+        state = {k: persistent(v) for k, v in value.items() if k != "class_name"}
+        meta = {
+            "type": text("class"),
+            "version": integer(6),
+            "module_src": text("raise SystemExit('executed')"),
+            "class_name": text(value["class_name"]),
+            "state": dict_(state),
+        }
+        rebuild = name("torch_utils.persistence", "_reconstruct_persistent_obj")
+        return call(rebuild, dict_(meta))
+    if isinstance(value, dict):
+        return dict_({k: persistent(v) for k, v in value.items()})
+    if isinstance(value, np.ndarray):
+        return _own_tensor(np.array(value, order="C"))
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, float):
+        return b"G" + struct.pack(">d", value)
+    if isinstance(value, (list, tuple)):
+        items = b"".join(map(persistent, value))
+        return b"(" + items + b"t" if isinstance(value, tuple) else b"](" + items + b"e"
+    plain = {None: b"N", True: b"\x88", False: b"\x89"}
+    return integer(value) if type(value) is int else plain[value]
+
+
+def _own_tensor(array: np.ndarray) -> bytes:
+    kind = STORAGES[array.dtype]
+    parts = (text("storage"), name("torch", kind), text("0"), text("cpu"), integer(array.size))
+    inner = torch_legacy(tuple_(*parts, b"N") + b"Q", {"0": (array.size, array.tobytes())})
+    steps = tuple(step // array.itemsize for step in array.strides)
+    return call(
+        name("torch._utils", "_rebuild_tensor_v2"),
+        call(
+            name("torch.storage", "_load_from_bytes"), b"B" + struct.pack("<I", len(inner)) + inner
+        ),
+        integer(0),
+        tuple_(*map(integer, array.shape)),
+        tuple_(*map(integer, steps)),
+        b"\x89",
+        call(name("collections", "OrderedDict")),
+    )

@@ -74,6 +74,12 @@ def test_labels(tmp_path, stylegan2):
     conditional = filled(dataclasses.replace(STYLEGAN2_CONFIG, c_dim=3, embed_dim=2))
     assert labels(None, 2, stylegan2) is None
     assert labels("2", 2, conditional).tolist() == [2, 2]
+    assert labels("1-2", 2, conditional).tolist() == [1, 2]
+    np.testing.assert_allclose(labels("0:0.25,2:.75", 2, conditional), [[0.25, 0, 0.75]] * 2)
+    with pytest.raises(UserError, match=r"2 integers .* are needed, got \[3\]"):
+        labels("0-2", 2, conditional)
+    with pytest.raises(UserError, match="--label must be in 0 to 2"):
+        labels("3:0.5,1:0.5", 2, conditional)
     np.save(tmp_path / "l.npy", np.array([0, 2]))
     assert labels(str(tmp_path / "l.npy"), 2, conditional).tolist() == [0, 2]
     np.save(tmp_path / "soft.npy", np.full((2, 3), 1 / 3))
@@ -91,8 +97,8 @@ def test_labels(tmp_path, stylegan2):
     with pytest.raises(UserError, match="classes must be integers, got float64"):
         labels(str(tmp_path / "l.npy"), 2, conditional)
     np.save(tmp_path / "l.npy", np.array([0, 2]))
-    with pytest.raises(UserError, match=r"neither a class, 0 to 2, nor a \.npy file"):
-        labels("1-2", 2, conditional)
+    with pytest.raises(UserError, match=r"neither a class, 0 to 2, nor .*a \.npy file"):
+        labels("cat", 2, conditional)
     with pytest.raises(UserError, match="no such file"):
         labels("cat.npy", 2, conditional)
     np.save(tmp_path / "l.npy", np.array([0, 7]))

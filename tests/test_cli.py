@@ -2,22 +2,22 @@
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 
 import forge
 import numpy as np
 import pytest
-from goldens import OWN
 from PIL import Image
 
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent.cli import main
 from jaxlatent.keys import seed_keys
 
 STYLEGAN2 = OWN / "rosinality_res32" / "checkpoint.pt"
 MNIST = OWN / "dcgan_mnist28" / "netG_epoch_99.pth"
+INFOGAN = OWN / "infogan_mnist" / "model_final_MNIST"
 CONDITIONAL = OWN / "ada_res64_cond10" / "checkpoint.pkl"
 
 
@@ -61,6 +61,28 @@ def test_convert_tells_what_it_made_and_what_it_guessed(run, tmp_path):
     assert "note: mapping_lr_multiplier is not in the file" in out
     assert "model: stylegan2, 32x32, 3 channels, from rosinality-stylegan2" in out
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "parameters"]
+
+
+def test_guesses_about_a_checkpoint_are_told_by_every_command(run):
+    status, _, error = run("info", STYLEGAN2)
+    assert status == 0
+    assert "jaxlatent: warning:" in error
+    assert "checkpoint.pt: mapping_lr_multiplier is not in the file" in error
+
+
+def test_options_that_a_checkpoint_needs_are_told_where_to_give(run):
+    command = f"jaxlatent convert {MNIST} OUT --option NAME=VALUE"
+    refused(run("generate", MNIST, "-o", "a.png"), command)
+    assert command not in run("convert", MNIST, "m")[2]
+
+
+def test_the_codes_of_an_infogan_are_directions(run):
+    status, out, _ = run("find", "infogan", INFOGAN, "-o", "codes.safetensors")
+    assert status == 0
+    assert "continuous 0" in out
+    found = jaxlatent.Directions.load("codes.safetensors")
+    assert f"codes.safetensors: {len(found.names)} directions in z" in out
+    refused(run("find", "infogan", "MODELS/mnist", "-o", "c.safetensors"), "of the family dcgan")
 
 
 def test_formats_lists_every_format_and_option(run):
@@ -175,9 +197,9 @@ def test_boundaries_from_other_projects(run):
 def test_directions_of_other_weights_warn_in_one_line(run):
     assert run("find", "sefa", "MODELS/mnist", "-o", "d.safetensors")[0] == 0
     refused(run("sweep", "MODELS/stylegan2", "d.safetensors", "-o", "s.png"), "width 100")
-    shutil.copytree(OWN / "dcgan_64", "other")
+    assert run("convert", OWN / "dcgan_64" / "netG_epoch_24.pth", "other")[0] == 0
     flags = ("--seeds", "0", "--index", "0", "-o", "s.npy")
-    status, _, error = run("sweep", "other/netG_epoch_24.pth", "d.safetensors", *flags)
+    status, _, error = run("sweep", "other", "d.safetensors", *flags)
     assert status == 0
     assert error.startswith("jaxlatent: warning: these directions were found in a generator")
     assert error.count("\n") == 1
@@ -203,7 +225,7 @@ def bad_files(folder):
         "evil": (pickle.dumps({"a": Evil()}), "posix.system"),
         "wrong family": (
             forge.torch_zip(*forge.state_dict({"fc": np.ones(3)})),
-            "no known generator",
+            "no known network",
         ),
         "nan": (forge.torch_zip(*forge.state_dict(nan)), "not finite (NaN or infinity): a.weight"),
     }
@@ -218,7 +240,7 @@ def test_bad_checkpoints_are_one_line_and_leave_nothing(run, tmp_path):
         refused(run("generate", name, "-o", "a.png"), message)
         refused(run("info", name), message)
     refused(run("convert", "none.pt", "model"), "no such file: none.pt")
-    refused(run("convert", tmp_path, "model"), "is not a file")
+    refused(run("convert", tmp_path, "model"), "is a folder without")
     refused(run("convert", MNIST, "model"), "image_size=28")
     refused(run("convert", MNIST, "model", "--option", "image_size"), "KEY=VALUE")
     refused(run("convert", MNIST, "model", "--option", "size=28"), "unknown option 'size'")

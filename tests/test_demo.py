@@ -5,10 +5,11 @@ import re
 
 import numpy as np
 import pytest
-from goldens import OWN
 from PIL import Image
 
+import converters
 import jaxlatent
+from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError, demo
 from jaxlatent.cli import main
 from jaxlatent.report import Sheet, write_page
@@ -61,7 +62,7 @@ def test_sweeps_change_faces_without_breaking_them(checkpoint):
     from jaxlatent.find import sefa
     from jaxlatent.keys import seed_keys
 
-    generator = jaxlatent.load(checkpoint)
+    generator = converters.convert(checkpoint).model
     codes = generator.broadcast(generator.sample_z(seed_keys(demo._SHOWN), 3))
     directions = sefa(generator.affines(), 6).bind(generator)
     images = jaxlatent.sweep(generator, codes, directions, demo._POSITIONS, mode="absolute")

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from jaxlatent import Directions, FingerprintWarning, UserError
 from jaxlatent.find import sefa
-from jaxlatent.generators import fingerprint
+from jaxlatent.parameters import fingerprint
 
 RANDOM = np.random.RandomState(0)
 
@@ -101,7 +101,7 @@ def test_choosing_and_naming(full):
         ({"names": ("a",)}, "3 names are needed, got 1"),
         ({"scale": np.ones(2)}, r"scale must be \[3\]"),
         ({"mean": np.ones((2, 7))}, r"mean must be \[1, 7\]"),
-        ({"space": "q"}, "space must be z, w or w"),
+        ({"space": "q"}, "space must be z, z., w, w. or s"),
         ({"stage": "during"}, "stage must be before or after"),
         ({"names": ("a", "b", 3)}, "names must be text"),
         ({"layers": ("a",)}, "layers must be numbers"),

@@ -5,10 +5,12 @@ import runpy
 from pathlib import Path
 
 import pytest
-from goldens import OWN
 from PIL import Image
 
+import converters
 import jaxlatent
+from benchmarks.parity.goldens import OWN
+from converters import formats_page
 from jaxlatent import UserError, demo
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +23,7 @@ def test_the_readmes_python_blocks(tmp_path, monkeypatch):
         pytest.skip("the package generateme is not installed")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
-    jaxlatent.save(jaxlatent.load(checkpoint), "demo/model")
+    jaxlatent.save(converters.convert(checkpoint).model, "demo/model")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 3
     names: dict = {}
@@ -45,6 +47,11 @@ def test_the_readme_names_only_what_exists():
 
 def test_the_example(tmp_path):
     script = runpy.run_path(str(ROOT / "examples" / "first_directions.py"))
-    script["main"](str(OWN / "rosinality_res32" / "checkpoint.pt"), str(tmp_path / "a.png"))
+    with pytest.warns(UserWarning, match="mapping_lr_multiplier is not in the file"):
+        script["main"](str(OWN / "rosinality_res32" / "checkpoint.pt"), str(tmp_path / "a.png"))
     with Image.open(tmp_path / "a.png") as sheet:
         assert sheet.height > 15 * 128
+
+
+def test_the_page_of_formats_is_up_to_date():
+    assert (ROOT / "docs" / "formats.md").read_text() == formats_page()

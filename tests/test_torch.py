@@ -82,7 +82,7 @@ def test_stacks_of_any_geometry_agree_with_torch(tmp_path):
         "strides": "1,2,1,2", "paddings": "0,2,1,2", "output_paddings": "0,1,0,0",
         "activation": "lrelu", "output_activation": "sigmoid", "norm_epsilon": "0.001",
     }  # fmt: skip
-    generator = convert(tmp_path / "g.pth", options=options).generator
+    generator = convert(tmp_path / "g.pth", options=options).model
     images = generator.synthesize(jnp.asarray(z.numpy())[:, None])
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
@@ -102,6 +102,6 @@ def test_the_face_generator_agrees_with_torch():
         if i < 5:
             names = ("running_mean", "running_var", "weight", "bias")
             x = functional.batch_norm(x, *(state[f"batchNorm{i}.{n}"] for n in names)).relu()
-    generator = convert(path).generator
+    generator = convert(path).model
     images = generator.synthesize(jnp.asarray(z.numpy())[:, None])
     np.testing.assert_allclose(images, x.tanh().permute(0, 2, 3, 1).numpy(), atol=1e-4)

@@ -53,7 +53,8 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
     k = operator.index(k)
     if not 1 <= k <= d:
         raise UserError(f"k must be in 1 to {d}, got {k}")
-    vectors, scores = _solve(tuple(weights), k, per_layer)
+    exact = tuple(jnp.asarray(a, jnp.float32) for a in weights)  # of half-precision models too
+    vectors, scores = _solve(exact, k, per_layer)
     return Directions.of(
         vectors,
         scores,

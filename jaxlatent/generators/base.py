@@ -3,65 +3,50 @@
 import operator
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
 
 from jaxlatent.errors import UserError
 from jaxlatent.keys import AnyKey, per_sample
+from jaxlatent.model import Model
 
 Noise = Literal["const", "none", "random"] | Sequence[Array]
+Size = Any  # of a batch: a number, or a symbol while a program is exported
 Labels = Int[Array, " n"] | Float[Array, "n classes"]
 
 MAX_SIDE = 1 << 14  # pixels; what a config asks for beyond these is a mistake
 MAX_LAYERS = 64
 
 
-class Buffer(nnx.Variable):
-    """A stored array that is not trained: statistics, constant noise, averages."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a generator's weights came from.
+class State(NamedTuple):
+    """What a block hands to the next one.
 
     Attributes:
-        format: the checkpoint format's name.
-        file: the file's name, without its folder.
-        sha256: of the file, in hexadecimal.
-        license: what is known about the licence of such files.
+        features: activations [n, h, w, c].
+        image: the image so far, in generators that sum it up over the blocks.
     """
 
-    format: str
-    file: str
-    sha256: str
-    license: str
+    features: Array
+    image: Array | None = None
 
 
-class Generator(nnx.Module):
+class Generator(Model):
     """A GAN's generator; pure at call, a pytree, to be passed to `jax.jit` as an argument.
 
     The same calls work for every family. A code has one row for each layer, `[n, L, d]`; a family
     that reads its latent vector once has `L = 1`.
 
-    Attributes:
-        family: the family's name, as in a bundle's `config.json`.
-        config: a frozen dataclass from which the module can be built.
-        origin: where the weights came from, if they were converted.
+    A family defines `prepare`, `start`, `block` and `finish`; synthesis is their composition.
     """
 
-    family: ClassVar[str]
-    config: Any
-    origin: Origin | None = None
-
     @property
-    @abstractmethod
     def z_dim(self) -> int:
         """Size of a latent vector z."""
+        return self.config.z_dim
 
     @property
     @abstractmethod
@@ -92,7 +77,33 @@ class Generator(nnx.Module):
             label: classes of a conditional generator, as integers or as weights [n, classes].
         """
 
+    @property
     @abstractmethod
+    def num_blocks(self) -> int:
+        """Number of blocks that synthesis passes through, one after the other."""
+
+    @abstractmethod
+    def prepare(
+        self,
+        codes: Float[Array, "n L d"],
+        noise: Noise = "const",
+        key: AnyKey | None = None,
+        label: Labels | None = None,
+    ) -> Any:
+        """Returns all that the blocks read beside their state; arguments as of `synthesize`."""
+
+    @abstractmethod
+    def start(self, inputs: Any) -> State:
+        """Returns the state before the first block, from what `prepare` returned."""
+
+    @abstractmethod
+    def block(self, index: int, state: State, inputs: Any) -> State:
+        """Applies one block."""
+
+    @abstractmethod
+    def finish(self, state: State, inputs: Any) -> Float[Array, "n h w c"]:
+        """Makes the image of the last state."""
+
     def synthesize(
         self,
         codes: Float[Array, "n L d"],
@@ -104,10 +115,40 @@ class Generator(nnx.Module):
 
         Args:
             codes: one row for each layer.
-            noise: "const", "none", "random", or the noise maps themselves.
+            noise: "const" adds the stored maps, "none" nothing, "random" fresh ones from `key`;
+                or the maps themselves. Without effect in a generator that has no noise.
             key: for random noise: one key, or one for each sample.
             label: classes, for generators whose synthesis reads them.
         """
+        inputs = self.prepare(codes, noise, key, label)
+        return self.finish(self._pass(self.num_blocks, inputs), inputs)
+
+    def features(
+        self,
+        codes: Float[Array, "n L d"],
+        block: int,
+        noise: Noise = "const",
+        key: AnyKey | None = None,
+        label: Labels | None = None,
+    ) -> Float[Array, "n h w c"]:
+        """Returns the activations after a block.
+
+        Args:
+            codes: one row for each layer.
+            block: the block's number; those of `num_blocks - 1` go into the image.
+            noise: as in `synthesize`.
+            key: as in `synthesize`.
+            label: as in `synthesize`.
+        """
+        if not 0 <= block < self.num_blocks:
+            raise UserError(f"block must be in 0 to {self.num_blocks - 1}, got {block}")
+        return self._pass(block + 1, self.prepare(codes, noise, key, label)).features
+
+    def _pass(self, blocks: int, inputs: Any) -> State:
+        state = self.start(inputs)
+        for index in range(blocks):
+            state = self.block(index, state, inputs)
+        return state
 
     @abstractmethod
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:
@@ -128,7 +169,7 @@ class Generator(nnx.Module):
         return list(self.spaces.values())[-1][1]
 
     def sample_z(self, key: AnyKey, n: int) -> Float[Array, "n z"]:
-        """Draws `n` latent vectors from N(0, 1), each from a key of its own.
+        """Draws `n` latent vectors by `draw`, each from a key of its own.
 
         Args:
             key: one key, folded with the sample's index, or one key for each sample.
@@ -136,11 +177,15 @@ class Generator(nnx.Module):
         """
         if n < 0:
             raise UserError(f"n must not be negative, got {n}")
-        return jax.vmap(lambda k: jax.random.normal(k, (self.z_dim,)))(per_sample(key, n))
+        return jax.vmap(self.draw)(per_sample(key, n))
+
+    def draw(self, key: Key[Array, ""]) -> Float[Array, " z"]:
+        """Draws one latent vector from the distribution of z, N(0, 1) in most families."""
+        return jax.random.normal(key, (self.z_dim,))
 
     def broadcast(self, w: Float[Array, "n d"]) -> Float[Array, "n L d"]:
         """Gives every layer the same code."""
-        _check_rows("w", w, (self.code_dim,))
+        check_rows("w", w, (self.code_dim,))
         return jnp.broadcast_to(w[:, None], (w.shape[0], self.num_layers, w.shape[1]))
 
     def truncate(
@@ -165,11 +210,11 @@ class Generator(nnx.Module):
     def check_codes(self, codes: Array) -> None:
         """Raises `UserError` unless `codes` has a row of the right width for every layer."""
         hint = "; generator.broadcast(w) makes a row for each layer from w"
-        _check_rows("codes", codes, (self.num_layers, self.code_dim), hint)
+        check_rows("codes", codes, (self.num_layers, self.code_dim), hint)
 
-    def check_z(self, z: Array) -> None:
-        """Raises `UserError` unless `z` has rows of the right width."""
-        _check_rows("z", z, (self.z_dim,))
+    def check_z(self, z: Array, name: str = "z") -> None:
+        """Raises `UserError` unless `z`, called `name`, has rows of the right width."""
+        check_rows(name, z, (self.z_dim,))
 
     def select_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         """Returns `layers` checked, or all layers if it is `None`."""
@@ -181,7 +226,8 @@ class Generator(nnx.Module):
         return chosen
 
 
-def _check_rows(what: str, array: Array, shape: tuple[int, ...], hint: str = "") -> None:
+def check_rows(what: str, array: Array, shape: tuple[int, ...], hint: str = "") -> None:
+    """Raises `UserError` unless `array` has rows of this shape, of a floating type."""
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         expected = ", ".join(str(size) for size in ("n", *shape))
         raise UserError(f"{what} must have the shape [{expected}], got {list(array.shape)}{hint}")
@@ -195,7 +241,7 @@ def check_noise(noise: Noise) -> None:
         raise UserError(f"noise must be const, none, random or maps, got {noise!r}")
 
 
-def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n classes"]:
+def class_weights(label: Labels | None, n: Size, classes: int) -> Float[Array, "n classes"]:
     """Returns labels as weights over the classes: integers become one-hot rows.
 
     Args:
@@ -225,8 +271,8 @@ def class_weights(label: Labels | None, n: int, classes: int) -> Float[Array, "n
         return label
     if not jnp.issubdtype(label.dtype, jnp.integer):
         raise UserError(f"labels of shape [{n}] must be integers, got {label.dtype}")
-    if isinstance(label, jax.core.Tracer) or not n:
-        return jax.nn.one_hot(label, classes)
-    if not 0 <= label.min() <= label.max() < classes:
-        raise UserError(f"labels must be in 0 to {classes - 1}, got {label.tolist()}")
+    if not isinstance(label, jax.core.Tracer) and n:
+        values = np.asarray(label)  # not in JAX, which would trace the comparison
+        if not 0 <= values.min() <= values.max() < classes:
+            raise UserError(f"labels must be in 0 to {classes - 1}, got {values.tolist()}")
     return jax.nn.one_hot(label, classes)

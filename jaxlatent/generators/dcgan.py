@@ -7,20 +7,20 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Buffer,
-    Generator,
     Labels,
     Noise,
+    State,
     check_noise,
 )
+from jaxlatent.generators.kinds import PlainGenerator
 from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
+from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
 
 
@@ -96,25 +96,6 @@ class DCGANConfig:
         return sizes
 
 
-class BatchNorm(nnx.Module):
-    """Batch normalisation with stored statistics."""
-
-    def __init__(self, channels: int, epsilon: float) -> None:
-        self.scale = nnx.Param(jnp.ones(channels))
-        self.bias = nnx.Param(jnp.zeros(channels))
-        self.mean = Buffer(jnp.zeros(channels))
-        self.variance = Buffer(jnp.ones(channels))
-        self.epsilon = epsilon
-
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Normalises with the stored statistics."""
-        scale = self.scale[...] * lax.rsqrt(self.variance[...] + self.epsilon)
-        scale, bias, mean = (
-            v.astype(x.dtype)[None, None, None] for v in (scale, self.bias[...], self.mean[...])
-        )
-        return (x - mean) * scale + bias
-
-
 class Layer(nnx.Module):
     """Transposed convolution, then batch normalisation if there is one."""
 
@@ -131,6 +112,11 @@ class Layer(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the layer, without the activation."""
+        x = self.convolve(x)
+        return x if self.norm is None else self.norm(x)
+
+    def convolve(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the transposed convolution alone."""
         kernel = self.kernel[...].astype(x.dtype)
         if x.shape[1:3] == (1, 1) and not self.padding and not self.output_padding:
             # the kernel is stored flipped, for correlation; a single pixel spreads it unflipped
@@ -140,10 +126,10 @@ class Layer(nnx.Module):
             x = conv(x, kernel, (low, low + self.output_padding), dilation=self.stride)
         if self.bias is not None:
             x = x + self.bias[...].astype(x.dtype)[None, None, None]
-        return x if self.norm is None else self.norm(x)
+        return x
 
 
-class DCGAN(Generator):
+class DCGAN(PlainGenerator):
     """A plain stack of transposed convolutions; its one code is z itself.
 
     Example:
@@ -162,59 +148,41 @@ class DCGAN(Generator):
         self.layers = nnx.List([Layer(config, i, rngs=rngs) for i in range(len(config.channels))])
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
-    def num_layers(self) -> int:
-        """Always 1: the first layer reads the code."""
-        return 1
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
         size = self.config.sizes()[-1]
         return size, size, self.config.channels[-1]
 
     @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Only z, with one layer."""
-        return {"z": (1, self.z_dim)}
+    def num_blocks(self) -> int:
+        """One block for each transposed convolution."""
+        return len(self.config.channels)
 
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """Zero, the mean of z."""
-        return jnp.zeros((1, self.z_dim))
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Returns `z`: there is no mapping network and there are no classes."""
-        self.check_z(z)
-        if label is not None:
-            raise UserError("this generator is not conditional; give no label")
-        return z
-
-    def synthesize(
+    def prepare(
         self,
         codes: Float[Array, "n L d"],
         noise: Noise = "const",
         key: AnyKey | None = None,
         label: Labels | None = None,
-    ) -> Float[Array, "n h w c"]:
-        """Renders images in [-1, 1].
-
-        Args:
-            codes: latent vectors, [n, 1, z_dim].
-            noise: has no effect; a DCGAN adds no noise.
-            key: has no effect.
-            label: must be `None`.
-        """
+    ) -> Float[Array, "n z"]:
+        """Returns the latent vectors; a DCGAN adds no noise and has no classes."""
         self.check_codes(codes)
         check_noise(noise)
-        x = self.map(codes[:, 0], label)[:, None, None]
-        for layer in self.layers[:-1]:
-            x = ACTIVATIONS[self.config.activation][0](layer(x))
-        x = ACTIVATIONS[self.config.output_activation][0](self.layers[-1](x))
+        return self.map(codes[:, 0], label)
+
+    def start(self, inputs: Float[Array, "n z"]) -> State:
+        """Returns the latent vectors as images of one pixel."""
+        return State(inputs[:, None, None])
+
+    def block(self, index: int, state: State, inputs: Float[Array, "n z"]) -> State:
+        """Applies a layer and its activation."""
+        last = index == self.num_blocks - 1
+        name = self.config.output_activation if last else self.config.activation
+        return State(ACTIVATIONS[name][0](self.layers[index](state.features)))
+
+    def finish(self, state: State, inputs: Float[Array, "n z"]) -> Float[Array, "n h w c"]:
+        """Rescales the sigmoid's range to [-1, 1]."""
+        x = state.features
         return 2 * x - 1 if self.config.output_activation == "sigmoid" else x
 
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:

@@ -33,6 +33,11 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
 }
 
 
+def at_least_float32(parameter: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Returns a parameter stored in half precision as float32, before it is scaled."""
+    return parameter.astype(jnp.promote_types(parameter.dtype, jnp.float32))
+
+
 def dense(
     x: Float[Array, "n i"], weight: Float[Array, "i o"], bias: Float[Array, " o"] | None = None
 ) -> Float[Array, "n o"]:
@@ -46,19 +51,21 @@ def conv(
     kernel: Float[Array, "kh kw i o"],
     padding: tuple[int, int],
     dilation: int = 1,
+    stride: int = 1,
 ) -> Float[Array, "n h2 w2 o"]:
-    """Correlates with `kernel` at stride 1.
+    """Correlates with `kernel`.
 
     Args:
         x: the input, into which `dilation - 1` zeros are inserted between neighbours.
         kernel: the kernel.
         padding: zeros added below and above on both axes.
         dilation: the stride of the transposed convolution that this computes.
+        stride: every how many pixels the kernel is applied.
     """
     return lax.conv_general_dilated(
         x,
         kernel.astype(x.dtype),
-        window_strides=(1, 1),
+        window_strides=(stride, stride),
         padding=(padding, padding),
         lhs_dilation=(dilation, dilation),
         dimension_numbers=_NHWC,
@@ -126,9 +133,22 @@ def up_conv(
     return fir(y, [2 * t for t in taps], (count + 1) // 2 - 1, (count - 2) // 2)
 
 
-def second_moment_norm(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    """Scales each row to a mean square of 1 ("pixel norm")."""
-    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=1, keepdims=True) + 1e-8)
+def second_moment_norm(x: Float[Array, "*n c"]) -> Float[Array, "*n c"]:
+    """Scales each row, or each pixel, to a mean square of 1 ("pixel norm")."""
+    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+def instance_norm(x: Float[Array, "n h w c"], epsilon: float) -> Float[Array, "n h w c"]:
+    """Shifts and scales each channel of each sample to mean 0 and variance 1."""
+    x = x - jnp.mean(x, axis=(1, 2), keepdims=True)
+    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True) + epsilon)
+
+
+def repeat_pixels(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Doubles the resolution, each pixel becoming four."""
+    n, h, w, c = x.shape
+    wide = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
+    return wide.reshape(n, 2 * h, 2 * w, c)
 
 
 def modulated_conv(
@@ -137,6 +157,7 @@ def modulated_conv(
     style: Float[Array, "n i"],
     demodulate: bool = True,
     up_taps: Sequence[float] | None = None,
+    padding: int | None = None,
 ) -> Float[Array, "n h2 w2 o"]:
     """Convolves with a kernel whose input channels each sample scales by its style.
 
@@ -149,9 +170,11 @@ def modulated_conv(
         style: one factor for each sample and input channel.
         demodulate: whether each output channel's kernel is scaled to unit norm.
         up_taps: filter of an up-sampling convolution; `None` keeps the resolution.
+        padding: zeros around a convolution that keeps the resolution; `None` keeps the size too.
     """
+    kernel = kernel.astype(x.dtype)
     scaled = x * style[:, None, None, :]
-    pad = (kernel.shape[0] - 1) // 2
+    pad = (kernel.shape[0] - 1) // 2 if padding is None else padding
     y = conv(scaled, kernel, (pad, pad)) if up_taps is None else up_conv(scaled, kernel, up_taps)
     if demodulate:
         energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
@@ -176,3 +199,19 @@ def bias_act(
         x = x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     x = function(x) * (own_gain * gain)
     return x if clamp is None else jnp.clip(x, -clamp * gain, clamp * gain)
+
+
+def upsample_bilinear(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Doubles the resolution by linear interpolation between pixel centres, edges repeated.
+
+    What torch's `interpolate` does without `align_corners`; written as shifts and adds.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        first, last = (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, size - 1))
+        before = jnp.concatenate([first, lax.slice_in_dim(x, 0, size - 1, axis=axis)], axis)
+        after = jnp.concatenate([lax.slice_in_dim(x, 1, size, axis=axis), last], axis)
+        phases = [0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after]
+        shape = (*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+        x = jnp.stack(phases, axis + 1).reshape(shape)
+    return x

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +15,15 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators.base import (
     MAX_LAYERS,
     MAX_SIDE,
-    Buffer,
-    Generator,
     Labels,
     Noise,
-    check_noise,
+    State,
     class_weights,
 )
+from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import (
     ACTIVATIONS,
+    at_least_float32,
     bias_act,
     conv,
     dense,
@@ -31,9 +31,9 @@ from jaxlatent.generators.layers import (
     second_moment_norm,
     upsample,
 )
-from jaxlatent.keys import AnyKey, per_sample
-
-State = tuple[Array, Array | None]  # features and image after a block
+from jaxlatent.generators.noise import noise_maps
+from jaxlatent.keys import AnyKey
+from jaxlatent.model import Buffer
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class StyleGAN2Config:
         img_channels: channels of an image.
         mapping_widths: outputs of the mapping network's layers, the last being `w_dim`.
         embed_dim: size of the label embedding.
+        label_norm: "separate" normalises z and the label's embedding each by itself (ADA);
+            "joint" both together, the embedding being a plain matrix (StyleGAN2 of 2019).
         mapping_lr_multiplier: factor of the mapping network's stored weights.
         mapping_activation: of the mapping network.
         activation: of the synthesis network.
@@ -66,6 +68,7 @@ class StyleGAN2Config:
     img_channels: int = 3
     mapping_widths: tuple[int, ...] = (512,) * 8
     embed_dim: int = 0
+    label_norm: str = "separate"
     mapping_lr_multiplier: float = 0.01
     mapping_activation: str = "lrelu"
     activation: str = "lrelu"
@@ -79,6 +82,8 @@ class StyleGAN2Config:
     def __post_init__(self) -> None:
         if self.architecture not in ("skip", "resnet", "orig"):
             raise UserError(f"architecture must be skip, resnet or orig, got {self.architecture!r}")
+        if self.label_norm not in ("separate", "joint"):
+            raise UserError(f"label_norm must be separate or joint, got {self.label_norm!r}")
         for name in (self.activation, self.mapping_activation):
             if name not in ACTIVATIONS:
                 raise UserError(f"activation must be one of {sorted(ACTIVATIONS)}, got {name!r}")
@@ -136,11 +141,22 @@ class Dense(nnx.Module):
 
     def matrix(self) -> Float[Array, "i o"]:
         """The weights as they act on the input."""
-        return self.weight[...] * (self.lr / math.sqrt(self.weight.shape[0]))
+        return at_least_float32(self.weight[...]) * (self.lr / math.sqrt(self.weight.shape[0]))
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
         """Applies the layer."""
-        return dense(x, self.matrix(), self.bias[...] * self.lr)
+        return dense(x, self.matrix(), at_least_float32(self.bias[...]) * self.lr)
+
+
+class Embedding(nnx.Module):
+    """One vector for each class, weighted by the label."""
+
+    def __init__(self, classes: int, size: int, *, rngs: nnx.Rngs) -> None:
+        self.weight = _normal(rngs, (classes, size))
+
+    def __call__(self, label: Float[Array, "n classes"]) -> Float[Array, "n e"]:
+        """Returns the sum of the vectors, weighted."""
+        return dense(label, self.weight[...])
 
 
 class MappingNetwork(nnx.Module):
@@ -148,7 +164,8 @@ class MappingNetwork(nnx.Module):
 
     def __init__(self, config: StyleGAN2Config, *, rngs: nnx.Rngs) -> None:
         self.config = config
-        self.embed = Dense(config.c_dim, config.embed_dim, rngs=rngs) if config.c_dim else None
+        embed = Embedding if config.label_norm == "joint" else Dense
+        self.embed = embed(config.c_dim, config.embed_dim, rngs=rngs) if config.c_dim else None
         widths = (config.z_dim + config.embed_dim, *config.mapping_widths)
         self.layers = nnx.List(
             [Dense(i, o, rngs=rngs, lr=config.mapping_lr_multiplier) for i, o in pairwise(widths)]
@@ -156,14 +173,16 @@ class MappingNetwork(nnx.Module):
         self.w_avg = Buffer(jnp.zeros(config.w_dim)) if config.has_w_avg else None
 
     def __call__(self, z: Float[Array, "n z"], label: Labels | None) -> Float[Array, "n w"]:
-        """Maps z, normalised, and the label's embedding, normalised by itself, to w."""
-        parts = [second_moment_norm(z)] if self.config.z_dim else []
+        """Maps z and the label's embedding, normalised, to w."""
+        parts = [z] if self.config.z_dim else []
         if self.embed is not None:
             weights = class_weights(label, z.shape[0], self.config.c_dim).astype(z.dtype)
-            parts.append(second_moment_norm(self.embed(weights)))
+            parts.append(self.embed(weights))
         elif label is not None:
             raise UserError("this generator is not conditional; give no label")
-        x = jnp.concatenate(parts, axis=1)
+        if self.config.label_norm == "joint":
+            parts = [jnp.concatenate(parts, axis=1)]
+        x = jnp.concatenate([second_moment_norm(part) for part in parts], axis=1)
         for layer in self.layers:
             x = bias_act(layer(x), None, self.config.mapping_activation)
         return x
@@ -259,10 +278,17 @@ class Block(nnx.Module):
         if self.torgb is not None:
             rgb = self.torgb(x, styles["torgb"])
             image = rgb if image is None else image + rgb
-        return x, image
+        return State(x, image)
 
 
-class StyleGAN2(Generator):
+class Inputs(NamedTuple):
+    """What the blocks read: styles by block and layer, and a noise map for each convolution."""
+
+    styles: tuple[dict[str, Array], ...]
+    noises: list[Array | None]
+
+
+class StyleGAN2(StyleBasedGenerator):
     """StyleGAN2's generator: mapping network, a code for each layer, synthesis in blocks.
 
     Images are not bounded; the training data's range is [-1, 1].
@@ -284,11 +310,6 @@ class StyleGAN2(Generator):
         self.blocks = nnx.List([Block(config, i, rngs=rngs) for i in range(len(config.channels))])
 
     @property
-    def z_dim(self) -> int:
-        """Size of a latent vector z."""
-        return self.config.z_dim
-
-    @property
     def num_layers(self) -> int:
         """Number of codes: one for each convolution and one for the last image layer."""
         return self.config.num_convs + 1
@@ -298,57 +319,51 @@ class StyleGAN2(Generator):
         """Height, width and channels of an image."""
         return self.config.resolution, self.config.resolution, self.config.img_channels
 
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; 0 if the generator is not conditional."""
-        return self.config.c_dim
-
-    @property
-    def spaces(self) -> dict[str, tuple[int, int]]:
-        """Z, W (one code) and W+ (one for each layer)."""
-        width = self.config.w_dim
-        return {"z": (1, self.z_dim), "w": (1, width), "w+": (self.num_layers, width)}
-
-    @property
-    def code_mean(self) -> Float[Array, "l d"]:
-        """The mean of w over the training's samples."""
-        if self.mapping.w_avg is None:
-            raise UserError("this generator has no mean w, so its codes cannot be truncated")
-        return self.mapping.w_avg[...][None]
-
-    def map(self, z: Float[Array, "n z"], label: Labels | None = None) -> Float[Array, "n d"]:
-        """Maps z (and a class) to w."""
-        self.check_z(z)
-        return self.mapping(z, label)
-
     def styles(self, codes: Float[Array, "n L d"]) -> tuple[dict[str, Array], ...]:
         """Returns for each block the styles that its layers compute from the codes."""
         self.check_codes(codes)
         return tuple(block.styles(codes) for block in self.blocks)
 
-    def synthesize(
+    @property
+    def num_blocks(self) -> int:
+        """One block for each resolution."""
+        return len(self.config.channels)
+
+    def prepare(
         self,
         codes: Float[Array, "n L d"],
         noise: Noise = "const",
         key: AnyKey | None = None,
         label: Labels | None = None,
-    ) -> Float[Array, "n h w c"]:
-        """Renders images.
+    ) -> Inputs:
+        """Computes styles and noise maps.
 
         Args:
             codes: one row for each layer (W+).
-            noise: "const" adds the stored maps, "none" nothing, "random" fresh ones from `key`;
-                or a sequence of maps, [r, r] or [n, r, r], one for each convolution.
-            key: for random noise: one key, or one for each sample.
+            noise: maps, if given, are [r, r] or [n, r, r], one for each convolution.
+            key: for random noise.
             label: has no effect here; StyleGAN2 reads the class in `map`.
         """
-        styles = self.styles(codes)
-        noises = self._noise_maps(noise, key, codes.shape[0])
-        const = self.const[...].astype(codes.dtype)[None]
-        state: State = (jnp.broadcast_to(const, (codes.shape[0], *const.shape[1:])), None)
-        for i, block in enumerate(self.blocks):
-            state = block(state, styles[i], noises[max(0, 2 * i - 1) : 2 * i + 1])
-        return cast(Array, state[1])  # the last block always writes to the image
+        stored = [None if c.noise is None else c.noise[...] for c in self._convs()]
+        sides = [4 << ((i + 1) // 2) for i in range(len(stored))]
+        if not self.config.use_noise and isinstance(noise, str):
+            noise = noise if noise not in ("const", "random") else "none"
+        return Inputs(self.styles(codes), noise_maps(noise, key, codes.shape[0], sides, stored))
+
+    def start(self, inputs: Inputs) -> State:
+        """Returns the learned constant."""
+        style = inputs.styles[0]["conv1"]
+        const = self.const[...].astype(style.dtype)[None]
+        return State(jnp.broadcast_to(const, (style.shape[0], *const.shape[1:])))
+
+    def block(self, index: int, state: State, inputs: Inputs) -> State:
+        """Applies the layers of one resolution."""
+        noises = inputs.noises[max(0, 2 * index - 1) : 2 * index + 1]
+        return self.blocks[index](state, inputs.styles[index], noises)
+
+    def finish(self, state: State, inputs: Inputs) -> Float[Array, "n h w c"]:
+        """Returns the sum of the blocks' images."""
+        return cast(Array, state.image)  # the last block always writes to the image
 
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:
         """Returns the style matrices of the convolutions; the last layer's is the image's."""
@@ -359,30 +374,3 @@ class StyleGAN2(Generator):
     def _convs(self) -> list[StyledConv]:
         """Returns the convolutions in the order of their codes."""
         return [c for block in self.blocks for c in (block.conv0, block.conv1) if c is not None]
-
-    def _noise_maps(self, noise: Noise, key: AnyKey | None, n: int) -> list[Array | None]:
-        check_noise(noise)
-        convs = self._convs()
-        sizes = [4 << ((i + 1) // 2) for i in range(len(convs))]
-        if isinstance(noise, str):
-            if noise == "none" or not self.config.use_noise:
-                return [None] * len(convs)
-            if noise == "const":
-                return [None if c.noise is None else c.noise[...][None] for c in convs]
-            if key is None:
-                raise UserError("random noise needs a key")
-            keys = per_sample(key, n)
-            return [
-                jax.vmap(lambda k, i=i, r=r: jax.random.normal(jax.random.fold_in(k, i), (r, r)))(
-                    keys
-                )
-                for i, r in enumerate(sizes)
-            ]
-        shapes = [m.shape for m in noise]
-        if len(noise) != len(convs) or any(
-            s not in ((r, r), (1, r, r), (n, r, r)) for s, r in zip(shapes, sizes, strict=False)
-        ):
-            raise UserError(
-                f"noise maps must be {len(convs)} arrays of sides {sizes}, got {shapes}"
-            )
-        return [m.reshape(-1, *m.shape[-2:]) for m in noise]

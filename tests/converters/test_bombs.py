@@ -13,6 +13,7 @@ NONES = b"](" + b"N" * 100_000 + b"e"
 TEXT = forge.text("A" * 1_000_000)
 PAIRS = b"(" + b"".join(forge.integer(i) + b"N" for i in range(20_000))
 STATE = b"}" + PAIRS + b"u"
+PART = forge.name("tfutil", "Network") + b")\x81}" + forge.text("a")
 DEEP = b")" + b"\x85" * 200_000
 
 
@@ -31,10 +32,19 @@ def doubled(levels: int) -> bytes:
     return b"N\x85" + b"2\x86" * levels
 
 
-def updates(times: int) -> bytes:
-    """Builds Namespaces, each with the same large state."""
-    namespace = forge.name("argparse", "Namespace") + b")R" + numbered(b"j", 1) + b"b"
-    return forge.pickle(STATE + numbered(b"r", 1) + b"0(" + namespace * times + b"t")
+def updates(module: str, attribute: str, times: int) -> bytes:
+    """Builds objects, each with the same large state."""
+    one = forge.name(module, attribute) + b")R" + numbered(b"j", 1) + b"b"
+    return forge.pickle(STATE + numbered(b"r", 1) + b"0(" + one * times + b"t")
+
+
+def arrays_of_text(times: int) -> bytes:
+    """Makes arrays of one and the same text, as Python 2 stored their numbers."""
+    kind = forge.call(forge.name("numpy", "dtype"), forge.text("u1"))
+    shape = forge.tuple_(forge.integer(1_000_000))
+    state = forge.tuple_(b"K\x01", shape, kind, b"\x89", TEXT) + numbered(b"r", 1) + b"0"
+    one = forge.name("numpy.core.multiarray", "_reconstruct") + b")R" + numbered(b"j", 1) + b"b"
+    return forge.pickle(state + b"(" + one * times + b"t")
 
 
 def directory(entries: int) -> bytes:
@@ -101,7 +111,9 @@ BOMBS = {
         b"](" + b"".join(forge.integer(i) + b"N\x86" for i in range(20_000)) + b"e",
         250,
     ),
-    "namespaces": lambda: updates(500),
+    "namespaces": lambda: updates("argparse", "Namespace", 500),
+    "networks": lambda: updates("dnnlib.tflib.network", "Network", 500),
+    "arrays of text": lambda: arrays_of_text(100),
     "namespaces of a dict": lambda: repeated(forge.name("argparse", "Namespace"), STATE, 500),
     # many small values
     "empty dicts": lambda: forge.pickle(b"}" * 800_000),
@@ -126,6 +138,10 @@ NESTED = {
     "key of a storage": legacy(b"](" + DEEP + b"e"),
     "dtype": forge.pickle(forge.call(forge.name("numpy", "dtype"), DEEP)),
     "endless dtype": forge.pickle(forge.call(forge.name("numpy", "dtype"), doubled(40))),
+    "parts of networks": forge.pickle(PART * 1000 + b"N" + b"sb" * 1000),
+    "network in itself": forge.pickle(
+        forge.name("tfutil", "Network") + b")\x81q\x00}" + forge.text("a") + b"h\x00sb"
+    ),
     "cycle": b"\x80\x02]q\x00h\x00a.",
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from converters import CorruptCheckpointError, read_checkpoint
+from converters.constructors import NETWORKS
 
 RANDOM = np.random.RandomState(0)
 DTYPES = list(forge.STORAGES)
@@ -141,6 +142,39 @@ def test_numpy_arrays_and_scalars(tmp_path):
         assert tree.pop("scalar") == 2.5
         for key, array in tree.items():
             np.testing.assert_array_equal(array, value[key])
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tensorflow_networks_become_plain_nodes(tmp_path, protocol, name):
+    array = RANDOM.standard_normal((2, 3)).astype(np.float32)
+    part = forge.Network({"weight": array, "strength": np.float32(0.5)}, version=4)
+    settings = forge.EasyDict(label_size=0, resample_kernel=[1, 3, 3, 1])
+    whole = forge.Network({}, static_kwargs=settings, components=forge.EasyDict(mapping=part))
+    path = tmp_path / "a.pkl"
+    path.write_bytes(forge.tensorflow((None, None, whole), protocol, name))
+    node = read_checkpoint(path).tree[2]
+    child = node["components"]["mapping"]
+    assert {type(v) for v in (node, node["static_kwargs"], child)} == {dict}
+    assert node["static_kwargs"] == {"label_size": 0, "resample_kernel": [1, 3, 3, 1]}
+    assert node["class_name"] == child["class_name"] == name
+    assert set(child) == {"class_name", "variables", "version"}, "the source text is dropped"
+    (_, weight), strength = child["variables"]
+    np.testing.assert_array_equal(weight, array)
+    assert strength == ("strength", 0.5)
+
+
+def test_arrays_that_python_2_stored_as_text(tmp_path):
+    data = np.array([1.5, -2.5], np.float32).tobytes()
+    kind = forge.call(forge.name("numpy", "dtype"), b"U\x02f4", b"K\x00", b"K\x01")
+    state = (b"K\x01", b"K\x02\x85", kind, b"\x89", b"U\x08" + data)
+    empty = forge.call(
+        forge.name("numpy.core.multiarray", "_reconstruct"),
+        *(forge.name("numpy", "ndarray"), b"K\x00\x85", b"U\x01b"),
+    )
+    path = tmp_path / "a.pkl"
+    path.write_bytes(forge.pickle(empty + forge.tuple_(*state) + b"b"))
+    np.testing.assert_array_equal(read_checkpoint(path).tree, [1.5, -2.5])
 
 
 def test_old_storage_views(tmp_path):

@@ -10,16 +10,28 @@ import numpy as np
 import pytest
 
 from converters import FORMATS, Checkpoint, ConversionError, convert, detect, read_checkpoint
+from converters.arrays import MAX_BLOCKS, MAX_LAYERS
 from converters.errors import MALFORMED
-from converters.formats import MAX_BLOCKS, MAX_LAYERS
-from jaxlatent.generators import parameter_shapes
+from jaxlatent.parameters import parameter_shapes
 
 module = importlib.import_module("converters.convert")  # the function has its name
 GOLDENS = Path(__file__).parents[1] / "goldens"
 FILES = {
     "ada_res32_resnet": "checkpoint.pkl",
+    "sg3t_res32_cond": "checkpoint.pkl",
     "rosinality_res32": "checkpoint.pt",
+    "tf_stylegan2_res32": "checkpoint.pkl",
+    "tf_pggan_res32": "checkpoint.pkl",
+    "huangzh13_stylegan_res32": "checkpoint.pth",
+    "genforce_pggan_res8": "checkpoint.pth",
+    "genforce_stylegan1_res8": "checkpoint.pth",
+    "genforce_stylegan2_res8": "checkpoint.pth",
+    "interfacegan_pggan_res32": "checkpoint.pth",
+    "interfacegan_stylegan_res32": "checkpoint.pth",
     "dcgan_64": "netG_epoch_24.pth",
+    "biggan_pt_32": "G_ema.pth",
+    "infogan_mnist": "model_final_MNIST",
+    "mimicry_sagan32": "netG_100000_steps.pth",
 }
 ODD = [
     *(None, "x", -1, 1 << 100, float("nan"), [], {}, {"_modules": 5}, {5: {}}, (), b"x"),
@@ -35,7 +47,7 @@ class Fitted(BaseException):
 def replaced(tree, path, value):
     """Returns `tree` with another value at `path`, `...` for none; what is around it is copied."""
     head, *rest = path
-    changed = dict(tree)
+    changed = dict(tree) if isinstance(tree, dict) else list(tree)
     if rest:
         changed[head] = replaced(tree[head], rest, value)
     elif value is ...:
@@ -46,16 +58,19 @@ def replaced(tree, path, value):
 
 
 def places(node, path=()) -> Iterator[tuple]:
-    for key, value in node.items():
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
         yield (*path, key)
-        if isinstance(value, dict):
+        if isinstance(value, (dict, list, tuple)):
             yield from places(value, (*path, key))
 
 
 @cache
 def golden(name: str):
     tree = read_checkpoint(GOLDENS / name / FILES[name]).tree
-    return {"G_ema": tree["G_ema"]} if "G_ema" in tree else tree
+    if isinstance(tree, tuple):  # networks G, D, Gs
+        return tree[2]
+    read = [key for key in ("G_ema", "generator_smooth", "netG", "params") if key in tree]
+    return {key: tree[key] for key in read} or tree  # what no format reads may be odd
 
 
 @pytest.fixture

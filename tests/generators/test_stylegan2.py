@@ -66,6 +66,18 @@ def test_noise_mistakes(stylegan2, codes):
         stylegan2.synthesize(codes, [jnp.zeros((4, 4))] * 5)
 
 
+def test_joint_labels_are_normalised_with_z():
+    changes = {"c_dim": 3, "embed_dim": 4, "label_norm": "joint", "mapping_widths": (7,)}
+    generator = filled(dataclasses.replace(STYLEGAN2_CONFIG, **changes))
+    z, weights = normal(2, 6), jnp.array([[0.5, 0, 0.5], [1, 0, 0]])
+    x = np.concatenate([z, np.asarray(weights) @ generator.mapping.embed.weight[...]], axis=1)
+    x = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-8)
+    layer = generator.mapping.layers[0]
+    y = x @ (layer.weight[...] * 0.1 / math.sqrt(10)) + 0.1 * layer.bias[...][None]
+    expected = np.where(y > 0, y, 0.2 * y) * math.sqrt(2)
+    np.testing.assert_allclose(generator.map(z, weights), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.usefixtures("lenient")
 def test_labels_as_integers_weights_and_mistakes():
     config = dataclasses.replace(STYLEGAN2_CONFIG, c_dim=3, embed_dim=4)

@@ -11,13 +11,8 @@ from conftest import DCGAN_CONFIG, filled
 from flax import nnx
 
 from jaxlatent import UserError
-from jaxlatent.generators import (
-    DCGAN,
-    build,
-    fingerprint,
-    parameter_shapes,
-    parameters,
-)
+from jaxlatent.generators import DCGAN
+from jaxlatent.parameters import build, fingerprint, parameter_shapes, parameters
 
 
 def test_out_and_in_again(dcgan):
@@ -45,7 +40,7 @@ def test_every_mismatch_is_in_one_error(dcgan):
 
 
 def test_unknown_configs_are_refused():
-    with pytest.raises(UserError, match="no generator family has a dict"):
+    with pytest.raises(UserError, match="no family of networks has a dict"):
         build({}, {})
 
 

@@ -1,0 +1,159 @@
+"""Linear classifiers at their true optimum: Cortes and Vapnik, Machine Learning 20, 1995."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxlatent.directions import ArrayLike
+from jaxlatent.errors import UserError, listed
+from jaxlatent.find.optimum import LOGISTIC, SQUARED_HINGE, Optimum, hinge, newton
+from jaxlatent.find.samples import flattened
+
+Loss = Literal["hinge", "squared_hinge", "logistic"]
+
+_ACCEPTED = 1e-6  # the largest relative gap that is no failure
+_BYTES = 1 << 28  # of float64 work in memory at once
+
+
+class LinearFit(NamedTuple):
+    """Hyperplanes `code . weight + intercept = 0` of `a` problems, in float64.
+
+    Attributes:
+        weight: [a, d]; the margins are where `code . weight + intercept` is 1 or -1.
+        intercept: [a].
+        objective: [a], what was minimised.
+        gap: [a], bound of how far the objective is above its minimum. The weight is within
+            `sqrt(2 gap)` of the optimal one, since half its square is part of the objective.
+        iterations: [a].
+    """
+
+    weight: Float[np.ndarray, "a d"]
+    intercept: Float[np.ndarray, " a"]
+    objective: Float[np.ndarray, " a"]
+    gap: Float[np.ndarray, " a"]
+    iterations: Int[np.ndarray, " a"]
+
+
+def linear_svm(
+    codes: Float[ArrayLike, "n d"],
+    rows: Int[ArrayLike, "a r"],
+    signs: Int[ArrayLike, "a r"],
+    loss: Loss = "hinge",
+    c: float = 1.0,
+    names: Sequence[str] = (),
+) -> LinearFit:
+    r"""Separates two classes of codes, for many problems at once.
+
+    Minimises $\frac12\|w\|^2 + C\sum_i \ell(y_i(w \cdot x_i + b))$ in float64: the hinge loss by
+    an interior point method of some twenty steps, smooth losses by Newton's. Each step costs one
+    factorisation of a matrix of width d + 1, or the number of samples if that is smaller.
+
+    Args:
+        codes: all samples.
+        rows: the samples of each problem.
+        signs: 1 or -1 for each of them; 0 leaves it out.
+        loss: "hinge" $\max(0, 1 - m)$, "squared_hinge" its square, or "logistic"
+            $\log(1 + e^{-m})$.
+        c: weight of the losses, above 0; more of it fits the samples more closely.
+        names: of the problems, for errors.
+
+    Returns:
+        The hyperplanes, with a bound of how far from the optimum they are.
+
+    Raises:
+        UserError: if the arguments do not fit, a class is empty, a code is not finite, or no
+            optimum was found.
+
+    Example:
+        >>> codes = np.array([[1.0, 5.0], [3.0, 5.0]])
+        >>> fit = linear_svm(codes, np.array([[0, 1]]), np.array([[-1, 1]]))
+        >>> fit.weight.round(6).tolist(), fit.intercept.round(6).tolist()
+        ([[1.0, 0.0]], [-2.0])
+    """
+    rows, signs = np.asarray(rows), np.asarray(signs)
+    names = names or [f"problem {i}" for i in range(len(rows))]
+    check_options(loss, c)
+    flattened("codes", codes)  # checks them
+    _check(len(codes), rows, signs, names)
+    width = min(codes.shape[1], rows.shape[1]) + 1
+    together = max(1, min(len(rows), _BYTES // (24 * rows.shape[1] * width)))
+    with jax.enable_x64(True):
+        fit = LinearFit(*jax.device_get(_fit(codes, rows, signs, np.float64(c), loss, together)))
+    failed = [
+        f"{names[i]} (gap {fit.gap[i]:.1e} of {fit.objective[i]:.1e})"
+        for i in range(len(rows))
+        if not fit.gap[i] <= _ACCEPTED * fit.objective[i]
+    ]
+    if failed:
+        raise UserError(
+            f"no optimum was found for {listed(failed)}: scale the codes to a variance near 1, "
+            f"or lower c, now {c:g}"
+        )
+    return fit
+
+
+def check_options(loss: str, c: float) -> None:
+    """Raises `UserError` for a loss that is unknown, or a weight that is not positive."""
+    if loss not in get_args(Loss):
+        raise UserError(f"loss must be one of {', '.join(get_args(Loss))}, got {loss!r}")
+    if not 0 < c < np.inf:
+        raise UserError(f"c must be above 0, got {c}")
+
+
+def _check(n: int, rows: np.ndarray, signs: np.ndarray, names: Sequence[str]) -> None:
+    if rows.shape != signs.shape or len(names) != len(rows):
+        raise UserError(
+            f"rows, signs and names must agree, got {rows.shape}, {signs.shape}, {len(names)}"
+        )
+    if not rows.size or not 0 <= rows.min() <= rows.max() < n:
+        raise UserError(f"rows must be some of 0 to {n - 1}")
+    one = [names[i] for i, s in enumerate(signs) if not s.min() < 0 < s.max()]
+    if one:
+        raise UserError(f"both classes must have samples, not so in {listed(one)}")
+
+
+@partial(jax.jit, static_argnames=("loss", "together"))
+def _fit(
+    codes: Array, rows: Array, signs: Array, c: Array, loss: Loss, together: int
+) -> tuple[Array, ...]:
+    """Solves the problems one after the other, so many `together` as the memory allows."""
+    return jax.lax.map(
+        lambda problem: _fit_one(codes[problem[0]], problem[1], c, loss),
+        (rows, signs),
+        batch_size=together,
+    )
+
+
+def _fit_one(
+    x: Float[Array, "r d"], signs: Int[Array, " r"], c: Array, loss: Loss
+) -> tuple[Array, ...]:
+    """Solves one problem in coordinates that are centred, and no more than there are samples."""
+    x, y, c = (jnp.asarray(v, jnp.float64) for v in (x, jnp.sign(signs), c))
+    used = jnp.abs(y)
+    centre = used @ x / jnp.sum(used)
+    x = (x - centre[None]) * used[:, None]
+    basis = None
+    if x.shape[0] < x.shape[1]:  # the weight lies in the span of the samples
+        basis, triangle = jnp.linalg.qr(x.T)
+        x = triangle.T
+    found = _optimum(y[:, None] * jnp.concatenate([x, jnp.ones_like(y)[:, None]], axis=1), c, loss)
+    weight = found.w[:-1] if basis is None else basis @ found.w[:-1]
+    left_out = _optimum_of_nothing(loss) * c * jnp.sum(1 - used)
+    intercept = found.w[-1] - weight @ centre
+    return weight, intercept, found.objective - left_out, found.gap, found.steps
+
+
+def _optimum(b: Array, c: Array, loss: Loss) -> Optimum:
+    if loss == "hinge":
+        return hinge(b, c)
+    return newton(b, c, SQUARED_HINGE if loss == "squared_hinge" else LOGISTIC)
+
+
+def _optimum_of_nothing(loss: Loss) -> float:
+    """Returns the loss at a margin of 0, which a row of zeros adds."""
+    return float(np.log(2)) if loss == "logistic" else 1.0
