@@ -15,13 +15,13 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
-from examples.avatars.attribute_net import AttributeNet
 from examples.avatars.data import draw, to_float
 from examples.avatars.devices import replicate, spread
 from examples.avatars.discriminator import Discriminator, DiscriminatorConfig
 from examples.avatars.render_fast import synthesize
 from jaxlatent.errors import UserError
 from jaxlatent.generators import StyleGAN2, StyleGAN2Config
+from jaxlatent.networks import AttributeNet
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Training states on disk by Orbax: whole or absent, the last few kept."""
+"""Training states on disk by Orbax, whole or absent, the last few kept; and trained networks."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,28 @@ from typing import Any, Self, TypeVar
 import jax
 import orbax.checkpoint as ocp
 
+from jaxlatent import load_model
 from jaxlatent.errors import UserError, listed
+from jaxlatent.networks import AttributeNet
+from jaxlatent.parameters import cast
 
 Tree = TypeVar("Tree")
 
 
 def _named(tree: Any) -> dict[str, jax.Array]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def read_net(path: str | os.PathLike[str]) -> AttributeNet:
+    """Reads the bundle that `train_predictor` wrote.
+
+    Raises:
+        UserError: if it is something else.
+    """
+    net = load_model(path)
+    if not isinstance(net, AttributeNet):
+        raise UserError(f"{path} is no attribute network but of the family {net.family}")
+    return cast(net, "float32")
 
 
 class Checkpoints:

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from jaxlatent.errors import UserError
 from jaxlatent.files import read_npy
+from jaxlatent.networks import AttributesConfig, Category, Factor
 
 HIDDEN = -1  # a category that the picture does not show
 HELD_OUT = 4000  # the last avatars of a folder, which nothing is trained on
@@ -29,10 +31,13 @@ class Schema:
     categories: dict[str, tuple[str, ...]]
     factors: dict[str, tuple[float, float]]
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of values of each category."""
-        return tuple(len(values) for values in self.categories.values())
+    def config(self, **fields: Any) -> AttributesConfig:
+        """Returns the config of a network that reads these attributes, with other fields."""
+        return AttributesConfig(
+            tuple(Category(name, values) for name, values in self.categories.items()),
+            tuple(Factor(name, *bounds) for name, bounds in self.factors.items()),
+            **fields,
+        )
 
 
 @dataclass(frozen=True)

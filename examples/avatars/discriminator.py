@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from examples.avatars.attribute_net import halve
 from examples.avatars.fast_conv import conv3x3
 from jaxlatent.generators.layers import bias_act, conv, dense
+from jaxlatent.networks.attributes import halve
 
 _GROUPS = 4  # samples whose deviation is measured together
 

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from examples.avatars.attribute_net import AttributeNet
+from examples.avatars.checkpoints import read_net
 from examples.avatars.data import Avatars, load, split, to_float
 from examples.avatars.distances import coverage, frechet_distance, frequencies
 from examples.avatars.export import averaged
-from examples.avatars.weights import load_net
 from jaxlatent.generators import StyleGAN2
 from jaxlatent.keys import per_sample
+from jaxlatent.networks import AttributeNet
 
 _BATCH = 100
 
@@ -91,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     generator, images = averaged(arguments.run)
     results = {"images": images}
-    results |= evaluate(generator, load_net(arguments.predictor)[0], load(arguments.data))
+    results |= evaluate(generator, read_net(arguments.predictor), load(arguments.data))
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
     for name, value in results.items():
         if not isinstance(value, dict):

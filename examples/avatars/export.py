@@ -1,6 +1,7 @@
 """Writes a run's averaged generator as a model bundle: `python -m examples.avatars.export RUN OUT`.
 
-The bundle is one that `jaxlatent.load` reads, with the mean w that truncation needs.
+The bundle is one that `jaxlatent.load` reads, of half precision, with the mean w that truncation
+needs.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from examples.avatars.checkpoints import Checkpoints
 from examples.avatars.discriminator import DiscriminatorConfig
 from examples.avatars.metrics import with_mean
 from jaxlatent.generators import StyleGAN2, StyleGAN2Config
+from jaxlatent.parameters import cast
 
 
 def read_recipe(run: Path) -> Recipe:
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     generator, images = averaged(arguments.run)
-    jaxlatent.save(generator, arguments.out)
+    jaxlatent.save(cast(generator, "float16"), arguments.out)
     print(f"trained on {images} images")
 
 

@@ -18,14 +18,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, UInt8
 
 from examples.avatars.adversarial import Recipe, State, check_fit, initial_state, train_step
-from examples.avatars.attribute_net import AttributeNet
-from examples.avatars.checkpoints import Checkpoints
+from examples.avatars.checkpoints import Checkpoints, read_net
 from examples.avatars.data import load, split
 from examples.avatars.devices import replicate
 from examples.avatars.metrics import Table, save_grid
-from examples.avatars.weights import load_net
 from jaxlatent.errors import UserError
 from jaxlatent.generators import StyleGAN2Config
+from jaxlatent.networks import AttributeNet
 
 MODEL = StyleGAN2Config(
     channels=(128, 112, 80, 48, 24),
@@ -138,7 +137,7 @@ def main() -> None:
     recipe = Recipe(MODEL, images=arguments.images, rate=arguments.rate, seed=arguments.seed)
     jax.config.update("jax_compilation_cache_dir", str(arguments.run / "compiled"))
     images = jnp.asarray(split(load(arguments.data))[0].images)
-    train(recipe, images, load_net(arguments.features)[0], arguments.run)
+    train(recipe, images, read_net(arguments.features), arguments.run)
 
 
 if __name__ == "__main__":

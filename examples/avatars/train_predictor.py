@@ -1,9 +1,10 @@
 """Trains an attribute network on labelled renders, calibrates it, and reports its accuracy.
 
-python -m examples.avatars.train_predictor DATA OUT.safetensors [--size predictor|features]
+python -m examples.avatars.train_predictor DATA OUT [--size predictor|features]
 """
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from examples.avatars.attribute_net import AttributeNet, AttributeNetConfig
-from examples.avatars.data import HIDDEN, Avatars, Schema, draw, load, split, to_float
-from examples.avatars.weights import save_net
+from examples.avatars.data import HIDDEN, Avatars, draw, load, split, to_float
+from jaxlatent import save
+from jaxlatent.networks import AttributeNet, AttributesConfig
+from jaxlatent.parameters import cast, reconfigured
 
 SIZES: dict[str, dict[str, Any]] = {
     "predictor": {"widths": (24, 48, 96, 128), "depth": 1},
@@ -51,7 +53,7 @@ def degrade(images: Float[Array, "n h w 3"], key: jax.Array) -> Float[Array, "n 
     return images + levels * jax.random.normal(noise, images.shape)
 
 
-def train(avatars: Avatars, config: AttributeNetConfig, steps: int, seed: int) -> AttributeNet:
+def train(avatars: Avatars, config: AttributesConfig, steps: int, seed: int) -> AttributeNet:
     """Returns a network trained by Adam for `steps` steps under a cosine schedule."""
     graph, params = nnx.split(AttributeNet(config, rngs=nnx.Rngs(seed)))
     schedule = optax.warmup_cosine_decay_schedule(0.0, PEAK_RATE, min(200, steps // 10), steps)
@@ -108,16 +110,24 @@ def fit_temperatures(logits: list[np.ndarray], categories: np.ndarray) -> tuple[
     return tuple(best(v, categories[:, i]) for i, v in enumerate(logits))
 
 
-def report(
-    net: AttributeNet, temperatures: tuple[float, ...], avatars: Avatars
-) -> dict[str, dict[str, float]]:
+def calibrated(net: AttributeNet, avatars: Avatars) -> AttributeNet:
+    """Returns the network with the temperatures that these avatars, not trained on, ask for."""
+    temperatures = fit_temperatures(outputs(net, avatars)[0], avatars.categories)
+    categories = tuple(
+        dataclasses.replace(category, temperature=category.temperature * temperature)
+        for category, temperature in zip(net.config.categories, temperatures, strict=True)
+    )
+    return reconfigured(net, categories=categories)
+
+
+def report(net: AttributeNet, avatars: Avatars) -> dict[str, dict[str, float]]:
     """Returns accuracy and calibration error of each category, and r2 of each factor."""
     logits, factors = outputs(net, avatars)
     lines: dict[str, dict[str, float]] = {}
     for i, name in enumerate(avatars.schema.categories):
         labels = avatars.categories[:, i]
         seen = labels != HIDDEN
-        scaled = logits[i][seen] / temperatures[i]
+        scaled = logits[i][seen]
         probability = np.exp(scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True))
         right = probability.argmax(1) == labels[seen]
         error = calibration_error(probability.max(1), right)
@@ -136,11 +146,6 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
     return float(np.abs(gaps).sum() / len(right))
 
 
-def config_for(schema: Schema, size: str, side: int) -> AttributeNetConfig:
-    """Returns the config of the network called `size`, one of `SIZES`."""
-    return AttributeNetConfig(schema.sizes, len(schema.factors), side=side, **SIZES[size])
-
-
 def main() -> None:
     """Trains, calibrates on one half of the held-out avatars, reports on the other, saves."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -152,12 +157,12 @@ def main() -> None:
     arguments = parser.parse_args()
     training, rest = split(load(arguments.data))
     fitting, testing = split(rest, len(rest) // 2)
-    config = config_for(training.schema, arguments.size, training.images.shape[1])
-    net = train(training, config, arguments.steps, arguments.seed)
-    temperatures = fit_temperatures(outputs(net, fitting)[0], fitting.categories)
-    lines = report(net, temperatures, testing)
-    save_net(net, training.schema, temperatures, arguments.out)
-    arguments.out.with_suffix(".json").write_text(json.dumps(lines, indent=1))
+    config = training.schema.config(side=training.images.shape[1], **SIZES[arguments.size])
+    net = calibrated(train(training, config, arguments.steps, arguments.seed), fitting)
+    net = cast(cast(net, "float16"), "float32")  # what is reported is what is saved
+    lines = report(net, testing)
+    save(cast(net, "float16"), arguments.out)
+    arguments.out.with_suffix(".json").write_text(json.dumps(lines, indent=1) + "\n")
     for name, line in lines.items():
         print(name, *(f"{what} {value:.4f}" for what, value in line.items()))
     accuracies = [line["accuracy"] for line in lines.values() if "accuracy" in line]

@@ -11,7 +11,6 @@ import pytest
 from flax import nnx
 
 from examples.avatars.adversarial import Recipe, as_generator, initial_state, train_step
-from examples.avatars.attribute_net import AttributeNet, AttributeNetConfig
 from examples.avatars.checkpoints import Checkpoints
 from examples.avatars.discriminator import Discriminator, DiscriminatorConfig
 from examples.avatars.fast_conv import conv3x3, fast_up_conv
@@ -20,6 +19,7 @@ from examples.avatars.train import train
 from jaxlatent.errors import UserError
 from jaxlatent.generators import StyleGAN2Config
 from jaxlatent.generators.layers import conv, up_conv
+from jaxlatent.networks import AttributeNet, AttributesConfig, Category
 
 RECIPE = Recipe(
     StyleGAN2Config(
@@ -39,7 +39,9 @@ RECIPE = Recipe(
 
 @pytest.fixture(scope="module")
 def net() -> AttributeNet:
-    return AttributeNet(AttributeNetConfig((3, 2), 1, (4,), side=8), rngs=nnx.Rngs(0))
+    return AttributeNet(
+        AttributesConfig((Category("hat", ("no", "yes")),), (), (4,), side=8), rngs=nnx.Rngs(0)
+    )
 
 
 @pytest.fixture(scope="module")
