@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -190,7 +190,7 @@ class AttributeNet(Model):
         return jax.tree_util.Partial(_column, self, self.names.index(name))
 
 
-def _column(net: AttributeNet, column: int, images: Array) -> Float[Array, " n"]:
+def _column(net: AttributeNet, column: Any, images: Array) -> Float[Array, " n"]:
     return net.scores(images)[:, column]
 
 
