@@ -169,9 +169,10 @@ class AttributeNet(Model):
     def scores(self, images: Float[Array, "n h w 3"]) -> Float[Array, "n a"]:
         """Returns a column for each of `names`: log-odds of what is seen, and factors.
 
-        The logistic function turns log-odds into calibrated probabilities.
+        The logistic function turns log-odds into calibrated probabilities. What is beyond [-1, 1]
+        in an image is clipped, as in a picture.
         """
-        logits, factors = self(images)
+        logits, factors = self(jnp.clip(images, -1, 1))
         columns = []
         for category, values in zip(self.config.categories, logits, strict=True):
             odds = _log_odds(values)
