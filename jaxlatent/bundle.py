@@ -172,7 +172,8 @@ def load(
     """Loads a generator that comes with the package, a model bundle, or another project's file.
 
     Args:
-        path: "avatars", which comes with the package; a bundle's folder; or a checkpoint file
+        path: "avatars", which comes with the package ("./avatars" is a folder); a bundle's
+            folder; or a checkpoint file
             (read by the package `converters`).
         format: the checkpoint's format, if it should not be detected.
         options: what a checkpoint leaves open, such as `{"image_size": "28"}`.
@@ -207,10 +208,13 @@ def load_model(
 def _read(
     path: str | os.PathLike[str], format: str | None, options: dict[str, str] | None
 ) -> Model:
-    path = embedded.located(path)
-    if not path.exists():
+    if path in embedded.NAMES:
+        if format is not None or options:
+            raise UserError(f"{path} comes with the package; format and options are for files")
+        return embedded.load_embedded(str(path))
+    if not Path(path).exists():
         raise FileNotFoundError(f"no such file or folder: {path}")
-    if path.is_dir() and not any((path / name).is_file() for name in WEIGHTS):
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in WEIGHTS):
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")
         return load_bundle(path)

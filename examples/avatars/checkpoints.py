@@ -21,7 +21,7 @@ def _named(tree: Any) -> dict[str, jax.Array]:
 
 
 def read_net(path: str | os.PathLike[str]) -> AttributeNet:
-    """Reads the bundle that `train_predictor` wrote.
+    """Reads the file that `train_predictor` wrote.
 
     Raises:
         UserError: if it is something else.

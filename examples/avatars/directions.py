@@ -1,4 +1,4 @@
-"""Measures what boundaries in w do: `python -m examples.avatars.directions GENERATOR PREDICTOR OUT`.
+"""Measures boundaries in w: `python -m examples.avatars.directions GENERATOR PREDICTOR OUT`.
 
 A boundary for each attribute, learned from scored samples; then other samples are set to both sides
 of each, and every attribute is read again. OUT gets `directions.json` and `directions.md`.

@@ -1,18 +1,17 @@
-"""Writes a run's averaged generator as a model bundle: `python -m examples.avatars.export RUN OUT`.
+"""Writes a run's averaged generator: `python -m examples.avatars.export RUN OUT.safetensors`.
 
-The bundle is one that `jaxlatent.load` reads, of half precision, with the mean w that truncation
-needs.
+`jaxlatent.load` reads it. It is of half precision, with the mean w that truncation needs.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-import jaxlatent
 from examples.avatars.adversarial import Recipe, as_generator, initial_state
 from examples.avatars.checkpoints import Checkpoints
 from examples.avatars.discriminator import DiscriminatorConfig
 from examples.avatars.metrics import with_mean
+from jaxlatent.exports import save_safetensors
 from jaxlatent.generators import StyleGAN2, StyleGAN2Config
 from jaxlatent.parameters import cast
 
@@ -36,13 +35,13 @@ def averaged(run: Path) -> tuple[StyleGAN2, int]:
 
 
 def main() -> None:
-    """Writes the bundle."""
+    """Writes the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     generator, images = averaged(arguments.run)
-    jaxlatent.save(cast(generator, "float16"), arguments.out)
+    save_safetensors(cast(generator, "float16"), arguments.out)
     print(f"trained on {images} images")
 
 

@@ -1,6 +1,6 @@
 """Trains an attribute network on labelled renders, calibrates it, and reports its accuracy.
 
-python -m examples.avatars.train_predictor DATA OUT [--size predictor|features]
+python -m examples.avatars.train_predictor DATA OUT.safetensors [--size predictor|features]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from examples.avatars.data import HIDDEN, Avatars, draw, load, split, to_float
-from jaxlatent import save
+from jaxlatent.exports import save_safetensors
 from jaxlatent.networks import AttributeNet, AttributesConfig
 from jaxlatent.parameters import cast, reconfigured
 
@@ -161,7 +161,7 @@ def main() -> None:
     net = calibrated(train(training, config, arguments.steps, arguments.seed), fitting)
     net = cast(cast(net, "float16"), "float32")  # what is reported is what is saved
     lines = report(net, testing)
-    save(cast(net, "float16"), arguments.out)
+    save_safetensors(cast(net, "float16"), arguments.out)
     arguments.out.with_suffix(".json").write_text(json.dumps(lines, indent=1) + "\n")
     for name, line in lines.items():
         print(name, *(f"{what} {value:.4f}" for what, value in line.items()))

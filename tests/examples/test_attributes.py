@@ -19,8 +19,8 @@ from examples.avatars.train_predictor import (
     category_losses,
     fit_temperatures,
 )
-from jaxlatent import save
 from jaxlatent.errors import UserError
+from jaxlatent.exports import save_safetensors
 from jaxlatent.networks import AttributeNet
 from jaxlatent.parameters import cast
 
@@ -117,5 +117,5 @@ def test_calibration_is_kept_in_the_network(tmp_path: Path) -> None:
     assert found.config.categories != config.categories
     plain, softer = (n(to_float(jnp.asarray(images[:5])))[0][0] for n in (net, found))
     np.testing.assert_allclose(softer * found.config.categories[0].temperature, plain, atol=1e-5)
-    save(cast(found, "float16"), tmp_path / "net")
-    assert read_net(tmp_path / "net").config == found.config
+    save_safetensors(cast(found, "float16"), tmp_path / "net.safetensors")
+    assert read_net(tmp_path / "net.safetensors").config == found.config
