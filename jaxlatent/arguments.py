@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from jaxlatent.errors import UserError
 from jaxlatent.files import read_npy
 
 if TYPE_CHECKING:
+    from jaxlatent.find.jacobian import Region
     from jaxlatent.generators import Generator
 
 _MOST = 100_000
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _NUMBERS = re.compile(r"[0-9]{1,15}([-,][0-9]{1,15})*")
+_BOX = re.compile(r"([0-9]{1,6}):([0-9]{1,6}),([0-9]{1,6}):([0-9]{1,6})")
 _MIXTURE = re.compile(
     r"[0-9]{1,15}:-?[0-9]{0,9}\.?[0-9]{1,9}(,[0-9]{1,15}:-?[0-9]{0,9}\.?[0-9]{1,9})*"
 )
@@ -165,3 +168,30 @@ def _mixture(text: str, classes: int) -> np.ndarray:
 def layers(text: str | None, generator: "Generator") -> list[int] | None:
     """Parses layer numbers and checks them against the generator; `None` stays `None`."""
     return None if text is None else indices(text, "layers", generator.num_layers)
+
+
+def region(text: str) -> "Region":
+    """Parses "30:40,18:46" (rows 30 to 39, columns 18 to 45), or reads an image that is a mask.
+
+    Raises:
+        UserError: if it is neither, or the box is empty.
+
+    Example:
+        >>> region("30:40,18:46")
+        ((30, 40), (18, 46))
+    """
+    box = _BOX.fullmatch(text)
+    if box:
+        top, bottom, left, right = map(int, box.groups())
+        if top >= bottom or left >= right:
+            raise UserError(f"region: {text} has no pixels in it")
+        return (top, bottom), (left, right)
+    if not Path(text).is_file():
+        raise UserError(f"region: {text!r} is neither TOP:BOTTOM,LEFT:RIGHT nor an image file")
+    from PIL import Image
+
+    try:
+        with Image.open(text) as image:
+            return np.asarray(image.convert("L")) > 127
+    except Exception as error:  # what damaged images may raise has no end
+        raise UserError(f"region: {text} is no image: {error}") from None

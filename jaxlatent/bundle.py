@@ -172,9 +172,8 @@ def load(
     """Loads a generator that comes with the package, a model bundle, or another project's file.
 
     Args:
-        path: "avatars", which comes with the package ("./avatars" is a folder); a bundle's
-            folder; or a checkpoint file
-            (read by the package `converters`).
+        path: "avatars", which comes with the package ("./avatars" is a folder); a bundle's folder;
+            or a checkpoint file (read by the package `converters`).
         format: the checkpoint's format, if it should not be detected.
         options: what a checkpoint leaves open, such as `{"image_size": "28"}`.
 

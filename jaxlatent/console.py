@@ -21,6 +21,16 @@ def say_error(word: str, message: object) -> None:
     click.echo(f"jaxlatent: {word}: {' '.join(str(message).split())}", err=True)
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a number of things, in words.
+
+    Example:
+        >>> counted(1, "direction"), counted(3, "direction")
+        ('1 direction', '3 directions')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def checked_suffix(path: str, *allowed: str) -> str:
     """Returns the suffix of `path`, or raises `UserError` if it is not one of `allowed`."""
     suffix = Path(path).suffix
@@ -55,22 +65,29 @@ def image_file(out: str) -> Iterator[Write]:
             count = math.prod(images.shape[:-3])
             seconds = time.perf_counter() - start
             height, width = images.shape[-3:-1]
-            plural = "s" * (count != 1)
-            click.echo(f"{out}: {count} image{plural} of {height}x{width} in {seconds:.1f} s")
+            told = counted(count, "image")
+            click.echo(f"{out}: {told} of {height}x{width} in {seconds:.1f} s")
 
         yield write
 
 
-def progress_bar() -> Callable[[int, int], None]:
-    """Returns what draws a progress bar on stderr, if a person is there to see it."""
+def progress_bar(unit: str = "img") -> Callable[[int, int], None]:
+    """Returns what draws a progress bar on stderr, if a person is there to see it.
+
+    Args:
+        unit: what is counted. When all is done the bar vanishes, and a new one starts.
+    """
     from tqdm import tqdm
 
-    bar = tqdm(unit="img", disable=None, leave=False)
+    bar = None
 
     def update(done: int, total: int) -> None:
-        bar.total = total
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, unit=unit, disable=None, leave=False)
         bar.update(done - bar.n)
         if done == total:
             bar.close()
+            bar = None
 
     return update

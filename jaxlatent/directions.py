@@ -276,6 +276,8 @@ class Directions:
             FileNotFoundError: if there is no such file.
             UserError: if it holds no directions.
         """
+        if Path(path).is_dir():
+            raise UserError(f"{path} is a folder; a file of directions was expected")
         if not Path(path).is_file():
             raise FileNotFoundError(f"no such file: {path}")
         if Path(path).suffix == ".npy":
@@ -306,7 +308,8 @@ class Directions:
         """Imports bare boundary vectors such as InterFaceGAN's `.npy` files.
 
         Args:
-            path: an array [d], [k, d] or [k, layers, d]; rows are scaled to unit length.
+            path: an array [d], [k, d] or [k, layers, d]. Vectors are scaled to unit length and
+                their lengths kept as `scale`, so that an edit by some amount is the original's.
             space: the space they live in, which such a file does not tell.
             names: one for each direction; the file's name otherwise.
 
@@ -324,6 +327,7 @@ class Directions:
         numbered = [f"{stem} {i}" for i in range(len(norms))]
         return cls.of(
             (vectors / norms[:, None, None]).astype(np.float32),
+            scale=norms.astype(np.float32),
             names=names or (numbered if len(norms) > 1 else [stem]),
             space=space,
             method="imported",

@@ -109,10 +109,14 @@ def _check_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> None:
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads an array of numbers from a `.npy` file; pickled objects are refused.
 
+    Truth values are read as 0 and 1, which labels are often kept as.
+
     Raises:
         UserError: if the file is missing, or holds anything but an array of numbers that float32
             can hold.
     """
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; a .npy file was expected")
     if not Path(path).is_file():
         raise UserError(f"no such file: {path}")
     try:
@@ -121,6 +125,8 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     except Exception as error:  # what a damaged header may raise has no end
         reason = str(error) or type(error).__name__
         raise UserError(f"{path} is no .npy array of numbers: {reason}") from None
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
     if array.dtype.kind not in "fiu":
         raise UserError(f"{path} is no .npy array of numbers but of {array.dtype}")
     if not array.ndim or not array.size:

@@ -30,7 +30,7 @@ def _widest(jaxpr: Any) -> int:
     return widest
 
 
-def check_host_memory(what: str, size: int) -> None:
+def check_host_memory(what: str, size: int, advice: str = "ask for fewer at once") -> None:
     """Raises `UserError` if `size` bytes are more than the machine's memory."""
     if not hasattr(os, "sysconf"):  # Windows does not tell
         return
@@ -38,7 +38,7 @@ def check_host_memory(what: str, size: int) -> None:
     if size > memory:
         raise UserError(
             f"{what} need {size / 2**30:.0f} GiB, this machine has {memory / 2**30:.0f} GiB; "
-            "ask for fewer at once"
+            f"{advice}"
         )
 
 

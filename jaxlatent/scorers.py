@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
+from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey, per_sample
 from jaxlatent.networks import AttributeNet
 from jaxlatent.sweeps import render
@@ -159,4 +160,4 @@ def _checked(name: str, scorer: Scorer, images: Float[Array | np.ndarray, "n h w
 def _luma(images: Float[Array | np.ndarray, "n h w c"]) -> Float[Array, "n h w"]:
     x = jnp.asarray(images)
     weights = _LUMA if x.shape[-1] == len(_LUMA) else (1 / x.shape[-1],) * x.shape[-1]
-    return x @ jnp.asarray(weights, x.dtype)
+    return jnp.matmul(x, jnp.asarray(weights, x.dtype), precision=PRECISION)

@@ -1,5 +1,6 @@
 """What all tests share: strict JAX settings and generators filled from NumPy."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,8 @@ from jaxlatent.generators import (
 from jaxlatent.parameters import build, parameter_shapes
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Compiling is most of what the tests do, and LLVM's optimisation a quarter of that.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 DCGAN_CONFIG = DCGANConfig(
     z_dim=6,

@@ -271,7 +271,7 @@ def test_bad_checkpoints_are_one_line_and_leave_nothing(run, tmp_path):
         (["generate", "MODELS/mnist", "--codes", "c", "--space", "z", "-o", "a.png"], "no such"),
         (["generate", "MODELS/mnist", "--codes", "c", "--seeds", "1", "-o", "a.png"], "not both"),
         (["generate", "none", "-o", "a.png"], "no such file or folder: none"),
-        (["find", "sefa", "MODELS/mnist", "-k", "0", "-o", "d.safetensors"], "1 to 100, got 0"),
+        (["find", "sefa", "MODELS/mnist", "-k", "101", "-o", "d.safetensors"], "1 to 100, got 101"),
         (["find", "sefa", "MODELS/mnist", "-k", "101", "-o", "d.safetensors"], "1 to 100"),
         (["find", "sefa", "MODELS/mnist", "--layers", "1", "-o", "d.safetensors"], "in 0 to 0"),
         (["find", "sefa", "MODELS/mnist", "-o", "d.npz"], "must end in .safetensors"),

@@ -1,5 +1,7 @@
 """The commands that find and handle directions, end to end."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import DCGAN_CONFIG, filled
@@ -84,10 +86,12 @@ def test_principal_components_of_codes_and_activations(run, model, generator):
 
 def test_directions_are_shown_compared_and_imported(run, model):
     np.save("smile.npy", np.array([[0.0, 0.0, 2.0, 0.0, 0.0, 0.0]]))
-    assert run("directions", "import", "smile.npy", "--space", "z", "-o", "s.safetensors")[0] == 0
+    flags = ("smile.npy", "--space", "z", "-o", "s.safetensors")
+    assert run("directions", "import", *flags) == (0, "s.safetensors: 1 direction in z\n", "")
     status, out, _ = run("directions", "show", "s.safetensors")
     assert status == 0
-    assert "1 directions of [1, 6]" in out
+    assert "1 direction of [1, 6]" in out
+    assert "   0  smile: unit 2\n" in out, "no score where the method has none"
     axes = Directions.of(np.eye(6, dtype=np.float32)[:3, None], names=["a", "b", "c"], space="z")
     axes.save("axes.safetensors")
     status, out, _ = run("directions", "compare", "s.safetensors", "axes.safetensors")
@@ -95,6 +99,13 @@ def test_directions_are_shown_compared_and_imported(run, model):
     assert "+1.000  smile  ~  c" in out
     assert "angles between the spans: 0 rad" in out or "e-" in out
     assert run("directions")[0] == 0
+    assert "float32" in run("directions", "import", "--help")[1]
+    refused(run("directions", "show", model), "is a folder; a file of directions was expected")
+    Path("folder.npy").mkdir()
+    refused(
+        run("find", "linear", model, "--scores", "folder.npy", "-o", "l.safetensors"),
+        "folder.npy is a folder",
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from conftest import DCGAN_CONFIG, filled
 from safetensors.numpy import save_file
 
+from converters.directions import import_directions
 from jaxlatent import Directions, FingerprintWarning, UserError
 from jaxlatent.find import sefa
 from jaxlatent.parameters import fingerprint
@@ -179,6 +180,11 @@ def test_bare_boundaries(tmp_path, shape, expected):
     norms = np.linalg.norm(np.reshape(directions.vectors, (len(directions), -1)), axis=1)
     np.testing.assert_allclose(norms, 1, rtol=1e-6)
     assert directions.names[0] == ("smile" if len(directions) == 1 else "smile 0")
+    whole = np.asarray(directions.vectors) * np.asarray(directions.scale)[:, None, None]
+    np.testing.assert_allclose(whole, array.reshape(expected), rtol=1e-5)
+    imported = import_directions(tmp_path / "smile.npy", "w+")
+    np.testing.assert_array_equal(imported.vectors, directions.vectors)
+    np.testing.assert_array_equal(imported.scale, directions.scale)
 
 
 @pytest.mark.parametrize(

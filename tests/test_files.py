@@ -141,6 +141,10 @@ def test_read_npy(tmp_path):
     np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), [0, 1, 2])
     with pytest.raises(UserError, match="no such file"):
         read_npy(tmp_path / "b.npy")
+    with pytest.raises(UserError, match="is a folder"):
+        read_npy(tmp_path)
+    np.save(tmp_path / "labels.npy", np.array([True, False]))
+    np.testing.assert_array_equal(read_npy(tmp_path / "labels.npy"), [1, 0])
     (tmp_path / "b.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-4])
     with pytest.raises(UserError, match=r"no \.npy array"):
         read_npy(tmp_path / "b.npy")

@@ -8,7 +8,7 @@ from conftest import DCGAN_CONFIG, filled
 from flax import nnx
 
 import jaxlatent
-from jaxlatent import UserError, scorers
+from jaxlatent import UserError, paths, scorers
 from jaxlatent.networks import AttributeNet, AttributesConfig, Category
 from jaxlatent.onnx_scorer import OnnxScorer
 from jaxlatent.scorers import brightness, contrast, score, warmth, within
@@ -47,6 +47,16 @@ def network(path, *operators, inputs=("n", 3, 2, 4), outputs=("n", 3)):
 
 
 MEANS = ("GlobalAveragePool", "Flatten")
+
+
+def test_products_are_of_full_precision():
+    """An accelerator multiplies with less unless it is told."""
+    images = jnp.zeros((1, 2, 2, 3))
+    programs = [jax.make_jaxpr(scorer)(images) for scorer in (brightness, contrast)]
+    programs.append(jax.make_jaxpr(lambda x: paths.arithmetic([x, x], [x]))(jnp.zeros((2, 3))))
+    for program in programs:
+        (product,) = [e for e in program.eqns if e.primitive.name == "dot_general"]
+        assert product.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2
 
 
 def test_statistics_of_images_have_gradients():

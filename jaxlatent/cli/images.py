@@ -133,6 +133,7 @@ def sweep(
         raise UserError(f"{directions} tells its space; --space is for .npy boundaries")
     with console.image_file(out) as write:
         from jaxlatent.directions import Directions
+        from jaxlatent.generators import StyleSpace
         from jaxlatent.keys import seed_keys
         from jaxlatent.sheet import sweep_sheet
         from jaxlatent.spaces import to_codes
@@ -140,6 +141,8 @@ def sweep(
 
         found = Directions.load(directions, space or "")
         generator = loaded(model, changes)
+        if found.space == "s":
+            generator = StyleSpace(generator)
         wanted = f"0-{min(5, len(found)) - 1}" if index is None else index
         found = found[arguments.indices(wanted, "index", len(found))]
         labels = arguments.labels(label, len(numbers), generator)

@@ -138,4 +138,4 @@ def _summary(model: "Model") -> str:
 
 def _size(generator: "Generator") -> str:
     height, width, channels = generator.image_shape
-    return f"{height}x{width}, {channels} channel{'s' * (channels > 1)}"
+    return f"{height}x{width}, {console.counted(channels, 'channel')}"

@@ -8,16 +8,20 @@ import click
 from jaxlatent import arguments
 
 
-def _finite(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    return value if value is None else arguments.finite(value, "--psi")
+def finite(_context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Checks a number that was given; ranges let pass what is not a number."""
+    return value if value is None else arguments.finite(value, parameter.opts[0])
 
 
 MODEL = click.argument("model")
 OUT = click.option(
     "-o", "--out", metavar="OUT.png|.npy", required=True, help="Image or array file to write."
 )
+OUT_DIRECTIONS = click.option(
+    "-o", "--out", metavar="OUT.safetensors", required=True, help="File to write."
+)
 PSI = click.option(
-    "--psi", type=float, callback=_finite,
+    "--psi", type=float, callback=finite,
     help="Truncation: 1 keeps codes, 0 gives the mean.",
 )  # fmt: skip
 CUTOFF = click.option("--cutoff", type=int, help="Truncate only the first N layers.")

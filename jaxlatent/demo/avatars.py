@@ -149,9 +149,9 @@ def make(folder: Path, clock: Clock) -> Section:
         items.append(_matrix(part, "conditional edit", part.ready(both)))
     return Section(
         "Avatars",
-        "A StyleGAN2 of 64x64 pixels that comes with the package, trained on rendered cartoon heads "
-        "without ever seeing a label; another network, trained on the labels, reads what it draws. "
-        "Steps are in standard deviations of w across each direction.",
+        "A StyleGAN2 of 64x64 pixels that comes with the package, trained on rendered cartoon "
+        "heads without ever seeing a label; another network, trained on the labels, reads what it "
+        "draws. Steps are in standard deviations of w across each direction.",
         items,
     )
 

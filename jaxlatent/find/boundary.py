@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxlatent.directions import ArrayLike, Directions
 from jaxlatent.errors import UserError, listed
-from jaxlatent.find.samples import Ends, Samples, ends, signs, tabulate
+from jaxlatent.find.scored import Ends, Scored, ends, signs, tabulate
 from jaxlatent.find.svm import Loss, check_options, linear_svm
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey, per_sample
@@ -133,7 +133,7 @@ def _products(codes: Float[Array, "n e"], weight: Float[Array, "a e"]) -> Float[
     return jnp.matmul(codes, weight.T, precision=PRECISION)
 
 
-def _libsvm(samples: Samples, problems: list[Ends], c: float) -> tuple[np.ndarray, np.ndarray]:
+def _libsvm(samples: Scored, problems: list[Ends], c: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns weights [a, e] and intercepts [a] of scikit-learn's support vector machine."""
     from sklearn.svm import SVC
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 import jax.numpy as jnp
 import numpy as np
@@ -123,7 +124,8 @@ def name_by_scores(
 
     A direction is called after the score of largest absolute correlation, and turned if it is
     negative. Of several called after one score, the second and further are numbered, the most
-    correlated first. Below the threshold a direction keeps its name.
+    correlated first. Below the threshold a direction keeps its name, which others then do not get:
+    they are numbered from 2.
 
     Args:
         directions: of any method.
@@ -158,13 +160,15 @@ def name_by_scores(
     table = _correlations(_coordinates(directions, x), y, attributes)
     best = np.abs(table).argmax(axis=1)
     strength = np.abs(table).max(axis=1)
-    names, used = list(directions.names), dict.fromkeys(attributes, 0)
-    for i in np.argsort(-strength, kind="stable"):
-        if strength[i] >= threshold:
-            attribute = attributes[best[i]]
-            used[attribute] += 1
-            names[i] = attribute if used[attribute] == 1 else f"{attribute} {used[attribute]}"
     named = strength >= threshold
+    names = list(directions.names)
+    taken = {name for name, new in zip(names, named, strict=True) if not new}
+    for i in np.argsort(-strength, kind="stable"):
+        if named[i]:
+            attribute = attributes[best[i]]
+            numbered = (f"{attribute} {number}" for number in count(2))
+            names[i] = next(name for name in chain([attribute], numbered) if name not in taken)
+            taken.add(names[i])
     turn = np.where(named & (table[np.arange(k), best] < 0), -1, 1)
     turned = replace(
         directions,

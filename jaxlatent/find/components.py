@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
 from jaxlatent.find.covariance import Covariance
-from jaxlatent.find.sefa import SIGN_ANCHOR, anchor_sign
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
 from jaxlatent.keys import AnyKey, per_sample
 
 Codes = Float[Array | np.ndarray, "n d"]
@@ -154,9 +154,7 @@ def _checked(codes: Codes, k: int, key: AnyKey) -> tuple[Float[np.ndarray, "n d"
     """Returns centred codes in float64 and a seed."""
     if codes.ndim != 2:
         raise UserError(f"codes must be [n, d], got {list(codes.shape)}")
-    most = min(codes.shape)
-    if not 1 <= operator.index(k) <= most:
-        raise UserError(f"k must be in 1 to {most}, got {k}")
+    check_count(k, min(codes.shape))
     x = np.asarray(codes, np.float64)
     if not np.isfinite(x).all():
         raise UserError("the codes hold numbers that are not finite")

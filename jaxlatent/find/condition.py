@@ -23,9 +23,12 @@ def condition(directions: Directions, *conditions: Directions) -> Directions:
         *conditions: directions whose positions are to stay.
 
     Returns:
-        Unit `vectors` in the same order and type. The intercepts are those of the boundaries
-        among codes at the mean of all conditions. `parameters` holds by name how much of each
-        direction was left: the cosine between it and the new one, in (0, 1].
+        Unit `vectors` in the same order and type, without scores. `parameters` holds by name how
+        much of each direction was left: the cosine between it and the new one, in (0, 1].
+        Intercepts are divided by it: at codes that differ from `mean` along the new directions
+        only, the boundaries are where they were. So is a `scale` other than 1, the unit of an
+        attribute: at these codes positions are what they were, and an edit by 1, which is longer
+        now, raises by 1 what it raised before. Positions that are lengths (scale 1) stay lengths.
 
     Raises:
         UserError: if there are no conditions, they do not go with the directions, or a direction
@@ -56,9 +59,12 @@ def condition(directions: Directions, *conditions: Directions) -> Directions:
         )
     vectors = np.asarray(directions.vectors)
     unit = after / np.linalg.norm(after, axis=1, keepdims=True)
+    scale = np.asarray(directions.scale)
     return replace(
         directions,
         vectors=unit.reshape(vectors.shape).astype(vectors.dtype),
+        scores=np.zeros_like(np.asarray(directions.scores)),
+        scale=np.where(scale == 1, scale, scale / left).astype(scale.dtype),
         intercept=(np.asarray(directions.intercept) / left).astype(directions.intercept.dtype),
         names=tuple(f"{name} given {listed(names, 3)}" for name in directions.names),
         method="condition",

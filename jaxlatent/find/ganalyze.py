@@ -10,18 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.training import (
-    Samples,
-    Scorer,
-    Training,
-    argument,
-    base_key,
-    learned,
-    measure,
-    tenths,
-    train,
-    with_length_of,
-)
+from jaxlatent.find.samples import Samples, Scorer, argument
+from jaxlatent.find.training import Training, base_key, measure, tenths, train
+from jaxlatent.find.walks import learned, with_length_of
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.keys import AnyKey
 from jaxlatent.sweeps import Progress

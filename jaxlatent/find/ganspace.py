@@ -1,22 +1,20 @@
 """Principal components of codes or activations: Härkönen et al., NeurIPS 2020, arXiv:2004.02546."""
 
-import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.covariance import Covariance, Rows, chunks, covariance, peeked
-from jaxlatent.find.sampling import Batch, sample
-from jaxlatent.find.sefa import SIGN_ANCHOR, anchor_sign
+from jaxlatent.find.covariance import Rows, chunks, covariance, peeked
+from jaxlatent.find.latents import Batch, feature_count, sample
+from jaxlatent.find.principal import principal
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.keys import AnyKey
-
-_NO_VARIANCE = 1e-12  # relative to the largest variance; what float64 cannot tell from none
+from jaxlatent.memory import check_host_memory
 
 
 def ganspace(codes: Rows | Iterable[Rows], k: int) -> Directions:
@@ -51,11 +49,13 @@ def ganspace(codes: Rows | Iterable[Rows], k: int) -> Directions:
         ([6.0], 0.9)
     """
     width, batches = peeked(chunks(codes))
-    _check(k, width)
+    check_count(k, width)
     found = covariance(batches)
-    variances, vectors = principal(found, k)
+    variances, vectors = principal(found.matrix, k)
+    settings = {"k": int(k), "n": found.count}
+    share = variances / np.trace(found.matrix)
     return _directions(
-        vectors[:, None], variances, found.mean[None], variances**0.5, found, {"k": int(k)}
+        vectors[:, None], variances, found.mean[None], variances**0.5, share, settings
     )
 
 
@@ -78,15 +78,16 @@ def ganspace_activations(
     uncorrelated with variance 1, so the solution is $M_i = v_i^\top C_{yz} / \sigma_i$, read off
     the joint covariance. The original then scales its rows to unit length; here that length is
     kept as `scale`: an edit by 1 moves by $M_i$, what one standard deviation of the component
-    amounts to in the latent space.
+    amounts to in the latent space. Of fewer samples than activations, the components are read off
+    the samples' products with each other, which are fewer then; both ways are exact.
 
     Args:
         generator: the generator.
         key: for the samples: one key, folded with the sample's index, or one for each.
         n: number of samples; many more than `k`.
         k: number of components.
-        block: whose activations are decomposed, as of `Generator.features`. Their number squared
-            must fit into memory.
+        block: whose activations are decomposed, as of `Generator.features`. Their number times
+            itself, or times `n` if that is smaller, must fit into memory.
         space: what is regressed: "z" or "w"; `None` for the one that the synthesis reads. In a
             generator that shares z out to its layers, z becomes "z+", so that edits can choose
             layers.
@@ -98,14 +99,15 @@ def ganspace_activations(
         are the activations' variances, largest first. Bound to the generator.
 
     Raises:
-        UserError: if an argument does not fit, or the activations do not vary in `k` directions
-            that the latent vectors follow.
+        UserError: if an argument does not fit, the matrices do not fit into memory, or the
+            activations do not vary in `k` directions that the latent vectors follow.
 
     References:
         Härkönen, Hertzmann, Lehtinen and Paris, "GANSpace: Discovering Interpretable GAN
         Controls", NeurIPS 2020, arXiv:2004.02546, section 2.2.
 
     Example:
+        >>> import jax
         >>> from flax import nnx
         >>> from jaxlatent.generators import DCGAN, DCGANConfig
         >>> config = DCGANConfig(2, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
@@ -116,22 +118,24 @@ def ganspace_activations(
     layered = "z+" in generator.spaces
     space = space or ("w" if "w" in generator.spaces else "z")
     samples = sample(generator, key, n, space, block=block, label=label, budget=budget)
-    width, joint = peeked(_joined(samples))
+    features = feature_count(generator, block)
+    check_count(k, features)
     latent = generator.spaces[space][1]
-    features = width - latent
-    _check(k, features)
-    found = covariance(joint)
-    ours = Covariance(
-        found.count, found.mean[latent:], np.ascontiguousarray(found.matrix[latent:, latent:])
+    few = n < features
+    size = n * (16 * n + 12 * (latent + features)) if few else 3 * 8 * (latent + features) ** 2
+    check_host_memory(
+        f"components of {features} features of {n} samples",
+        size,
+        advice=f"take fewer samples, or a block of fewer features than {block}",
     )
-    variances, components = principal(ours, k)
-    moves = components @ found.matrix[latent:, :latent] / np.sqrt(variances)[:, None]
+    solve = _of_few if few else _of_many
+    variances, moves, center, share = solve(samples, latent, k)
     lengths = np.linalg.norm(moves, axis=1)
     if not lengths.all():
         raise UserError("the latent vectors do not follow the activations' components")
     vectors = np.asarray(anchor_sign(jnp.asarray(moves / lengths[:, None], jnp.float32)))
-    mean = found.mean[None, :latent]
-    settings = {"k": int(k), "block": int(block), "features": features}
+    mean = center[None]
+    settings = {"k": int(k), "block": int(block), "features": features, "n": int(n)}
     if layered:
         rows = np.asarray(generator.broadcast(jnp.asarray(vectors)))
         deep = rows.shape[2] == latent  # every layer reads all of z
@@ -139,41 +143,42 @@ def ganspace_activations(
         vectors, mean = (rows[:, :1], center[:1]) if deep else (rows, center)
     else:
         vectors = vectors[:, None]
-    directions = _directions(vectors, variances, mean, lengths, ours, settings)
+    directions = _directions(vectors, variances, mean, lengths, share, settings)
     return directions.bind(generator, space="z+" if layered and space == "z" else space)
 
 
-def principal(
-    found: Covariance, k: int
-) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
-    """Returns the `k` largest eigenvalues of a covariance and their eigenvectors, in float64.
+def _of_many(samples: Iterable[Batch], latent: int, k: int) -> tuple[np.ndarray, ...]:
+    """Returns variances, moves of the latents, their mean and shares, by the joint covariance."""
+    found = covariance(jnp.concatenate([b.latents, b.features], axis=1) for b in samples)
+    matrix = np.ascontiguousarray(found.matrix[latent:, latent:])
+    variances, components = principal(matrix, k)
+    moves = components @ found.matrix[latent:, :latent] / np.sqrt(variances)[:, None]
+    return variances, moves, found.mean[:latent], variances / np.trace(matrix)
 
-    Raises:
-        UserError: if there is no variance along some of them.
+
+def _of_few(samples: Iterable[Batch], latent: int, k: int) -> tuple[np.ndarray, ...]:
+    r"""Returns what `_of_many` does, by the products of the samples' activations.
+
+    With $YY^\top = U \Lambda U^\top$ of the centred samples, $v_i = Y^\top u_i / \sqrt{\lambda_i}$
+    and so $M_i = u_i^\top Z / \sqrt{n - 1}$.
     """
-    with jax.enable_x64(True):
-        values, vectors = (np.asarray(part) for part in _decompose(found.matrix))
-    varying = int(np.sum(values > _NO_VARIANCE * max(values[0], 0)))
-    if varying < k:
-        raise UserError(f"k must be at most {varying}, as there is no other variance; got {k}")
-    return values[:k], vectors[:k]
-
-
-@jax.jit
-def _decompose(
-    matrix: Float[Array | np.ndarray, "d d"],
-) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    values, columns = jnp.linalg.eigh(matrix)
-    return values[::-1], anchor_sign(columns[:, ::-1].T)
-
-
-def _joined(samples: Iterable[Batch]) -> Iterator[Float[Array, "b d"]]:
-    return (jnp.concatenate([b.latents, b.features], axis=1) for b in samples)
-
-
-def _check(k: int, width: int) -> None:
-    if not 1 <= operator.index(k) <= width:
-        raise UserError(f"k must be in 1 to {width}, got {k}")
+    batches = [np.concatenate([b.latents, b.features], axis=1) for b in samples]
+    rows = np.concatenate(batches, dtype=np.float64)
+    if len(rows) < 2 or not np.isfinite(rows).all():
+        raise UserError(f"at least 2 samples are needed, all finite, got {len(rows)}")
+    mean = rows.mean(axis=0)
+    rows -= mean[None]
+    z, y = rows[:, :latent], rows[:, latent:]
+    products = y @ y.T / (len(rows) - 1)
+    if k > len(rows) - 1:
+        raise UserError(f"k must be at most {len(rows) - 1}, one less than the samples; got {k}")
+    variances, units = principal(products, k)
+    return (
+        variances,
+        units @ z / (len(rows) - 1) ** 0.5,
+        mean[:latent],
+        variances / np.trace(products),
+    )
 
 
 def _directions(
@@ -181,10 +186,9 @@ def _directions(
     variances: Float[np.ndarray, " k"],
     mean: Float[np.ndarray, "m2 d"],
     scale: Float[np.ndarray, " k"],
-    found: Covariance,
+    share: Float[np.ndarray, " k"],
     settings: dict[str, int],
 ) -> Directions:
-    share = variances / np.trace(found.matrix)
     return Directions.of(
         jnp.asarray(vectors, jnp.float32),
         jnp.asarray(variances, jnp.float32),
@@ -192,5 +196,5 @@ def _directions(
         scale=jnp.asarray(scale, jnp.float32),
         method="ganspace",
         sign_anchor=SIGN_ANCHOR,
-        parameters={**settings, "n": found.count, "variance_ratio": share.tolist()},
+        parameters={**settings, "variance_ratio": share.tolist()},
     )

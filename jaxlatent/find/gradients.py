@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.training import Samples, Scorer, argument, learned
+from jaxlatent.find.samples import Samples, Scorer, argument
+from jaxlatent.find.walks import learned
 from jaxlatent.generators import Generator, Labels
 
 SIGN_ANCHOR = "the score grows"

@@ -1,4 +1,4 @@
-"""Directions from the generator's Jacobian: what moves the image, or a region and not the rest."""
+"""How moves of a code change a region of the image and the rest, to first order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.sefa import SIGN_ANCHOR, anchor_sign
-from jaxlatent.find.training import Samples, argument
+from jaxlatent.find.samples import Samples, argument
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.memory import check_host_memory
@@ -161,6 +161,12 @@ def _gram(
     return jax.vmap(lambda w: jnp.matmul(rows * w[None], rows.T, precision=PRECISION))(weights)
 
 
+def move_size(generator: Generator, layers: Sequence[int] | None, shared: bool) -> int:
+    """Returns how many numbers a move has, over all rows that move by themselves."""
+    rows = 1 if shared else len(generator.select_layers(layers))
+    return rows * generator.code_dim
+
+
 def found_by(
     method: str,
     samples: tuple[Generator, Sequence[int] | None, int],
@@ -179,157 +185,3 @@ def found_by(
         sign_anchor=SIGN_ANCHOR,
         parameters=parameters,
     ).bind(generator, layers)
-
-
-def check_count(k: int, size: int) -> None:
-    """Raises `UserError` unless `k` directions can be had of `size`."""
-    if not 1 <= k <= size:
-        raise UserError(f"k must be in 1 to {size}, got {k}")
-
-
-def local_directions(
-    generator: Generator,
-    codes: Float[Any, "n L d"],
-    k: int,
-    *,
-    view: Any = None,
-    layers: Sequence[int] | None = None,
-    shared: bool = True,
-    label: Labels | None = None,
-    chunk: int = 16,
-) -> Directions:
-    r"""Finds the `k` orthogonal directions that change the image most, close to the codes.
-
-    The eigenvectors of the mean of $J^\top J / p$ over the codes, with the Jacobian $J$ of the
-    image's `p` numbers by the code. Other arguments as of `jacobian_grams`.
-
-    Args:
-        generator: the generator.
-        codes: one code for its own directions, or several for those of their average.
-        k: number of directions.
-        view: function of images to what counts.
-        layers: the layers that may move; `None` for all.
-        shared: whether all layers move by the same vector, or each has a row of its own.
-        label: classes, if the synthesis reads them.
-        chunk: axes in one step.
-
-    Returns:
-        Unit `vectors`; `scores` are the mean squared changes of a pixel for a move by 1.
-
-    Raises:
-        UserError: if `k` is out of range or something does not fit.
-
-    References:
-        Ramesh, Choi and LeCun, "A Spectral Regularizer for Unsupervised Disentanglement", 2018,
-        arXiv:1812.01161; Zhu et al., "Low-Rank Subspaces in GANs", NeurIPS 2021,
-        arXiv:2106.04488.
-
-    Example:
-        >>> from flax import nnx
-        >>> from jaxlatent.generators import DCGAN, DCGANConfig
-        >>> config = DCGANConfig(2, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
-        >>> local_directions(DCGAN(config, rngs=nnx.Rngs(0)), jnp.zeros((1, 1, 2)), 2).names
-        ('jacobian 0', 'jacobian 1')
-    """
-    check_count(k, _size(generator, layers, shared))
-    grams = jacobian_grams(
-        generator, codes, view=view, layers=layers, shared=shared, label=label, chunk=chunk
-    )
-    values, vectors = np.linalg.eigh(grams.region)
-    return found_by(
-        "jacobian",
-        (generator, layers, grams.rows),
-        vectors.T[::-1][:k],
-        np.maximum(values[::-1][:k], 0),
-        {"k": k, "shared": shared, "codes": len(codes)},
-    )
-
-
-def _size(generator: Generator, layers: Sequence[int] | None, shared: bool) -> int:
-    rows = 1 if shared else len(generator.select_layers(layers))
-    return rows * generator.code_dim
-
-
-def resefa(
-    generator: Generator,
-    codes: Float[Any, "n L d"],
-    region: Region,
-    k: int,
-    *,
-    ridge: float = 1e-3,
-    view: Any = None,
-    layers: Sequence[int] | None = None,
-    shared: bool = True,
-    label: Labels | None = None,
-    chunk: int = 16,
-) -> Directions:
-    r"""Finds the `k` directions that change a region most for what they change of the rest.
-
-    Solves $M_f v = \lambda (M_b + \rho\,\mathrm{tr}(M_b) I) v$, a symmetric generalised eigenvalue
-    problem, for the means of $J^\top J / p$ of the region's and of the rest's pixels. (The
-    original inverts one matrix and decomposes the product, which is not symmetric.) Other
-    arguments as of `jacobian_grams`.
-
-    Args:
-        generator: the generator.
-        codes: one code for its own directions, or several for those of their average.
-        region: a box ((top, bottom), (left, right)), ends exclusive, or a mask [h, w].
-        k: number of directions.
-        ridge: $\rho$, which keeps directions out that move nothing at all.
-        view: function of images to images; the region is one of its result.
-        layers: the layers that may move; `None` for all.
-        shared: whether all layers move by the same vector, or each has a row of its own.
-        label: classes, if the synthesis reads them.
-        chunk: axes in one step.
-
-    Returns:
-        Unit `vectors`, in general not orthogonal; `scores` are the ratios $\lambda$, largest first.
-
-    Raises:
-        UserError: if `k` or the ridge is out of range, something does not fit, or the rest does
-            not change at all.
-
-    References:
-        Zhu et al., "Region-Based Semantic Factorization in GANs", ICML 2022, arXiv:2202.09649.
-
-    Example:
-        >>> from flax import nnx
-        >>> from jaxlatent.generators import DCGAN, DCGANConfig
-        >>> config = DCGANConfig(2, (3,), (4,), (1,), (0,), (0,), (False,), (False,))
-        >>> generator = DCGAN(config, rngs=nnx.Rngs(0))
-        >>> resefa(generator, jnp.zeros((1, 1, 2)), ((0, 2), (0, 4)), 1).vectors.shape
-        (1, 1, 2)
-    """
-    check_count(k, _size(generator, layers, shared))
-    if not 0 < ridge < float("inf"):
-        raise UserError(f"ridge must be positive, got {ridge}")
-    grams = jacobian_grams(
-        generator, codes, region, view=view, layers=layers, shared=shared, label=label, chunk=chunk
-    )
-    rest = np.asarray(grams.rest)
-    trace = np.trace(rest)
-    if not trace > 0:
-        raise UserError("nothing outside of the region changes: use local_directions")
-    values, vectors = generalised_eigh(grams.region, rest + ridge * trace * np.eye(len(rest)))
-    return found_by(
-        "resefa",
-        (generator, layers, grams.rows),
-        vectors[:k],
-        values[:k],
-        {"k": k, "ridge": ridge, "shared": shared, "codes": len(codes)},
-    )
-
-
-def generalised_eigh(
-    a: Float[np.ndarray, "D D"], b: Float[np.ndarray, "D D"]
-) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D D"]]:
-    """Solves `a v = value b v` for symmetric `a` and positive definite `b`, largest value first.
-
-    Example:
-        >>> generalised_eigh(np.diag([2.0, 9.0]), np.diag([1.0, 3.0]))[0].round(12).tolist()
-        [3.0, 2.0]
-    """
-    values, vectors = np.linalg.eigh(b)
-    whitening = vectors / np.sqrt(values)[None]
-    inner, rotated = np.linalg.eigh(whitening.T @ a @ whitening)
-    return inner[::-1], (whitening @ rotated).T[::-1]

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.jacobian import Region, check_count, found_by, jacobian_grams
+from jaxlatent.find.jacobian import Region, found_by, jacobian_grams, move_size
+from jaxlatent.find.vectors import check_count
 from jaxlatent.generators import Generator, Labels
 
 
@@ -50,7 +51,9 @@ def lowrankgan(
 
     Returns:
         Unit `vectors`, in general not orthogonal; `scores` are the mean squared changes of the
-        region's pixels for a move by 1, largest first.
+        region's pixels for a move by 1, largest first. `parameters` has the dimensions of the
+            rest's null space, "null_rank", and how many directions it leaves, "found", of which
+            the first `k` are returned.
 
     Raises:
         UserError: if something is out of range or does not fit, or if nothing moves the region
@@ -69,8 +72,7 @@ def lowrankgan(
         >>> lowrankgan(generator, codes, box, 3, sparsity=float("inf")).vectors.shape
         (1, 1, 4)
     """
-    rows = 1 if shared else len(generator.select_layers(layers))
-    check_count(k, rows * generator.code_dim)
+    check_count(k, move_size(generator, layers, shared))
     problems = []
     if not sparsity > 0:
         problems.append(f"sparsity must be positive, got {sparsity}")
@@ -107,7 +109,8 @@ def lowrankgan(
         (generator, layers, grams.rows),
         vectors[some][order],
         scores[some][order],
-        parameters | {"k": k, "codes": len(codes), "null_rank": len(null)},
+        parameters
+        | {"k": k, "codes": len(codes), "null_rank": len(null), "found": int(some.sum())},
     )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxlatent.directions import ArrayLike, Directions
 from jaxlatent.errors import UserError, listed
-from jaxlatent.find.samples import flattened, tabulate
+from jaxlatent.find.scored import flattened, tabulate
 
 SIGN_ANCHOR = "from the negative examples to the positive ones"
 _DISTANCE = 2.0  # of positive from negative examples, in standard deviations of their scores

@@ -1,154 +1,110 @@
-"""Codes and their scores as tables, and the two ends of a ranking, split to learn and to test."""
+"""Codes with the generator that renders them: what finders measure and train with."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, Key
 
-from jaxlatent.directions import ArrayLike
-from jaxlatent.errors import UserError, listed
+from jaxlatent.errors import UserError
+from jaxlatent.generators import Generator, Labels
+from jaxlatent.generators.base import class_weights
 
-_TRAINED = 0.7  # share of the chosen samples that a classifier sees
-
-
-class Samples(NamedTuple):
-    """Codes with scores for named attributes.
-
-    Attributes:
-        codes: all rows of a code in one.
-        scores: of each attribute.
-        names: of the attributes.
-        row_shape: layers and width of a code.
-    """
-
-    codes: Float[ArrayLike, "n e"]
-    scores: Float[np.ndarray, "n a"]
-    names: tuple[str, ...]
-    row_shape: tuple[int, int]
+Scorer = Callable[[Any], Any]  # images [n, h, w, c] -> one number for each
 
 
-def flattened(what: str, codes: ArrayLike) -> tuple[Float[ArrayLike, "n e"], tuple[int, int]]:
-    """Returns codes [n, d] or [n, L, d] as [n, L d], with L (or 1) and d.
-
-    Raises:
-        UserError: if they are not such codes, none, not of a floating type, or not finite.
-    """
-    if codes.ndim not in (2, 3) or not all(codes.shape):
-        raise UserError(f"{what} must be [n, d] or [n, layers, d], got {list(codes.shape)}")
-    if not jnp.issubdtype(codes.dtype, jnp.floating):
-        raise UserError(f"{what} must be of a floating type, got {codes.dtype}")
-    # JAX would turn NumPy's float64 into float32 first, and what is too large into infinity
-    largest = np.abs(codes).max() if isinstance(codes, np.ndarray) else _largest(codes)
-    if not float(largest) <= float(np.finfo(np.float32).max):
-        raise UserError(f"{what} hold numbers that are not finite in float32")
-    layers = codes.shape[1] if codes.ndim == 3 else 1
-    return codes.reshape(codes.shape[0], -1), (layers, codes.shape[-1])
-
-
-@jax.jit
-def _largest(codes: Array) -> Float[Array, ""]:
-    return jnp.abs(codes).max()
-
-
-def tabulate(codes: ArrayLike, scores: ArrayLike, names: Sequence[str] | None) -> Samples:
-    """Puts codes, scores [n] or [n, a] and names together; without names, there are numbers.
-
-    Raises:
-        UserError: if they do not agree, or two names are the same.
-    """
-    flat, row_shape = flattened("codes", codes)
-    table = np.asarray(scores)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) != len(flat) or not table.shape[1]:
-        raise UserError(
-            f"scores must be [{len(flat)}] or [{len(flat)}, attributes], one for each code, got "
-            f"{list(np.shape(scores))}"
-        )
-    count = table.shape[1]
-    if isinstance(names, str):
-        names = (names,)
-    names = tuple(f"attribute {i}" for i in range(count)) if names is None else tuple(names)
-    if len(names) != count or len(set(names)) != count:
-        raise UserError(f"{count} different names are needed, got {listed(list(names))}")
-    return Samples(flat, table, names, row_shape)
-
-
-class Ends(NamedTuple):
-    """The samples that score highest and lowest, by number.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Codes to train or measure with, their classes, and the generator that renders them.
 
     Attributes:
-        train: to learn from, half of them high, these first.
-        held_out: to test with, as `train`.
-        rest: the others that have a score.
-        threshold: the middle of the scores' range.
+        generator: the generator.
+        codes: a row for each layer.
+        label: classes, if the synthesis reads them.
+        layers: numbers of the layers that may move.
     """
 
-    train: np.ndarray
-    held_out: np.ndarray
-    rest: np.ndarray
-    threshold: float
+    generator: Generator
+    codes: Float[Array, "n L d"]
+    label: Any
+    layers: Int[Array, " m"]
+
+    @classmethod
+    def of(
+        cls,
+        generator: Generator,
+        codes: Float[Any, "n L d"],
+        label: Labels | None = None,
+        layers: Sequence[int] | None = None,
+    ) -> "Samples":
+        """Checks all four against each other, before anything is computed.
+
+        Raises:
+            UserError: if there are no codes, or something does not fit the generator.
+        """
+        codes = jnp.asarray(codes)
+        generator.check_codes(codes)
+        if not codes.shape[0]:
+            raise UserError("codes must not be empty")
+        if label is not None:
+            if not generator.num_classes:
+                raise UserError("this generator is not conditional; give no label")
+            label = jnp.asarray(label)
+            whole = label.ndim == 1 and jnp.issubdtype(label.dtype, jnp.integer)
+            if whole and label.shape == codes.shape[:1]:  # one row a class is enough to check
+                classes = np.unique(label)
+                class_weights(jnp.asarray(classes), len(classes), generator.num_classes)
+            else:
+                label = class_weights(label, codes.shape[0], generator.num_classes)
+        chosen = jnp.asarray(generator.select_layers(layers))
+        samples = cls(generator, codes, label, chosen)
+        jax.eval_shape(lambda s: s.render(*s.at(jnp.zeros(1, jnp.int32))), samples)
+        return samples
+
+    def at(self, index: Int[Array, " b"]) -> tuple[Float[Array, "b L d"], Any]:
+        """Returns the codes and classes of the samples at `index`."""
+        return self.codes[index], None if self.label is None else self.label[index]
+
+    def draw(
+        self, keys: Key[Array, " b"], count: int
+    ) -> tuple[Int[Array, " b"], Float[Array, "b count"]]:
+        """Draws for each key the number of a code, and `count` numbers in [0, 1).
+
+        All from one call, as each call of a random function takes a while to compile.
+        """
+        bits = jax.vmap(lambda key: jax.random.bits(key, (1 + count,)))(keys)
+        index = (bits[:, 0] % self.codes.shape[0]).astype(jnp.int32)
+        return index, (bits[:, 1:] >> 8).astype(jnp.float32) / (1 << 24)
+
+    def render(self, codes: Float[Array, "b L d"], label: Any = None) -> Float[Array, "b h w c"]:
+        """Renders codes, with the generator's constant noise."""
+        return self.generator.synthesize(codes, label=label)
+
+    def place(self, vectors: Float[Array, "k m d"]) -> Float[Array, "k L d"]:
+        """Puts vectors, one for all or one for each of the layers that may move, into codes."""
+        k, _, d = vectors.shape
+        rows = jnp.broadcast_to(vectors, (k, self.layers.shape[0], d))
+        return jnp.zeros((k, self.codes.shape[1], d), rows.dtype).at[:, self.layers].set(rows)
+
+    def rows(self, shared: bool) -> int:
+        """Returns how many rows a direction has: one for all layers, or one for each that moves."""
+        return 1 if shared else self.layers.shape[0]
 
 
-def signs(samples: np.ndarray) -> np.ndarray:
-    """Returns 1 for the first half, -1 for the second."""
-    return np.where(np.arange(len(samples)) < len(samples) // 2, 1, -1)
+def argument(function: Callable[..., Any]) -> Any:
+    """Returns a callable as a pytree, to be passed to `jax.jit` as an argument.
 
+    A module keeps its weights as leaves, so that they are no constants of the program; a plain
+    function becomes part of the program's signature.
 
-def ends(
-    samples: Samples, lots: Float[np.ndarray, " n"], ratio: float, invalid: float | None
-) -> list[Ends]:
-    """Chooses each attribute's ends and splits them by the samples' lots, 70% to learn from.
-
-    Args:
-        samples: codes and scores.
-        lots: a random number for each sample.
-        ratio: share of the samples at each end, or their number if above 1.
-        invalid: score of samples that have none; may be `nan`.
-
-    Raises:
-        UserError: if `ratio` is not above 0, scores are not finite, or too few or too equal.
+    Example:
+        >>> jax.jit(lambda f, x: f(x))(argument(jnp.sin), 0.0).item()
+        0.0
     """
-    if not 0 < ratio < np.inf:
-        raise UserError(f"ratio must be in (0, 1], or a number of samples, got {ratio}")
-    problems, found = [], []
-    for name, column in zip(samples.names, samples.scores.T, strict=True):
-        problem, one = _ends(column, lots, ratio, invalid)
-        found.append(one)
-        if problem:
-            problems.append(f"{name}: {problem}")
-    if problems:
-        raise UserError(listed(problems))
-    return found
-
-
-def _ends(
-    scores: np.ndarray, lots: np.ndarray, ratio: float, invalid: float | None
-) -> tuple[str, Ends]:
-    """Returns what is wrong, if anything, and one attribute's ends."""
-    nothing = Ends(*(np.zeros(0, int),) * 3, 0.0)
-    ignored = np.zeros(len(scores), bool)
-    if invalid is not None:
-        ignored = np.isnan(scores) if np.isnan(invalid) else scores == invalid
-    (valid,) = np.nonzero(~ignored)
-    if not np.isfinite(scores[valid]).all():
-        return "scores are not finite; invalid=nan ignores those that are not a number", nothing
-    k = int(len(valid) * ratio) if ratio <= 1 else int(ratio)
-    k = min(k, len(valid) // 2)
-    if k < 2:
-        return f"2 samples are needed at each end, {len(valid)} scores give {k}", nothing
-    order = valid[np.argsort(-scores[valid], kind="stable")]
-    high, low, rest = order[:k], order[-k:], order[k:-k]
-    if not scores[high[-1]] > scores[low[0]]:
-        return f"the highest {k} and the lowest {k} scores overlap; lower ratio", nothing
-    high, low = (side[np.argsort(lots[side], kind="stable")] for side in (high, low))
-    cut = int(k * _TRAINED)
-    threshold = (float(scores[order[0]]) + float(scores[order[-1]])) / 2
-    return "", Ends(
-        np.concatenate([high[:cut], low[:cut]]),
-        np.concatenate([high[cut:], low[cut:]]),
-        rest,
-        threshold,
-    )
+    if jax.tree_util.treedef_is_leaf(jax.tree.structure(function)):
+        return jax.tree_util.Partial(function)
+    return function

@@ -10,9 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
 from jaxlatent.generators.layers import PRECISION
-
-SIGN_ANCHOR = "the component of largest magnitude is positive"
 
 
 def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False) -> Directions:
@@ -51,8 +50,7 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
         raise UserError(f"the matrices must have one width, got {sorted(widths) or 'none'}")
     (d,) = widths
     k = operator.index(k)
-    if not 1 <= k <= d:
-        raise UserError(f"k must be in 1 to {d}, got {k}")
+    check_count(k, d)
     exact = tuple(jnp.asarray(a, jnp.float32) for a in weights)  # of half-precision models too
     vectors, scores = _solve(exact, k, per_layer)
     return Directions.of(
@@ -81,10 +79,3 @@ def _gram(a: Float[Array, "o d"]) -> Float[Array, "d d"]:
     norms = jnp.linalg.norm(a, axis=1, keepdims=True)
     a = a / jnp.where(norms > 0, norms, 1)
     return jnp.matmul(a.T, a, precision=PRECISION)
-
-
-def anchor_sign(vectors: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-    """Flips each vector so that its component of largest magnitude is positive."""
-    largest = jnp.argmax(jnp.abs(vectors), axis=-1, keepdims=True)
-    sign = jnp.sign(jnp.take_along_axis(vectors, largest, axis=-1))
-    return vectors * jnp.where(sign == 0, 1, sign)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxlatent.directions import ArrayLike
 from jaxlatent.errors import UserError, listed
 from jaxlatent.find.optimum import LOGISTIC, SQUARED_HINGE, Optimum, hinge, newton
-from jaxlatent.find.samples import flattened
+from jaxlatent.find.scored import flattened
 
 Loss = Literal["hinge", "squared_hinge", "logistic"]
 

@@ -1,5 +1,6 @@
 """Directions that a network can tell apart: Voynov and Babenko, ICML 2020, arXiv:2002.03754."""
 
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, get_args
@@ -12,18 +13,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.jacobian import check_count
-from jaxlatent.find.sefa import SIGN_ANCHOR, anchor_sign
-from jaxlatent.find.training import (
-    Samples,
-    Training,
-    base_key,
-    learned,
-    measure,
-    start_values,
-    tenths,
-    train,
-)
+from jaxlatent.find.samples import Samples
+from jaxlatent.find.training import Training, base_key, measure, start_values, tenths, train
+from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
+from jaxlatent.find.walks import learned
 from jaxlatent.generators import Generator, Labels
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey
@@ -113,7 +106,7 @@ def voynov(
     Args:
         generator: the generator.
         codes: what training draws from, a row for each layer.
-        k: number of directions.
+        k: number of directions, at least 2.
         key: randomness; the same key gives the same directions.
         deformator: "orthogonal" keeps the directions orthonormal (by a QR decomposition);
             "projected" only scales each to unit length.
@@ -147,6 +140,8 @@ def voynov(
         >>> voynov(generator, codes, 2, key=key, width=2, training=Training(2)).vectors.shape
         (2, 1, 4)
     """
+    if operator.index(k) < 2:
+        raise UserError(f"k must be at least 2, of which one can be told from another, got {k}")
     training = training or Training(2000, 32, 1e-3)
     samples = Samples.of(generator, codes, label, layers)
     rows, d = samples.rows(shared), samples.codes.shape[2]

@@ -300,7 +300,17 @@ class BigGAN(Generator):
         return jnp.tanh(self.to_image(jax.nn.relu(self.norm(state.features))))
 
     def affines(self, layers: Sequence[int] | None = None) -> tuple[Float[Array, "_ d"], ...]:
-        """Returns the first layer's matrix, and for each block those of all its norms together."""
+        """Returns the first layer's matrix, and for each block those of all its norms together.
+
+        A norm makes its gains and biases of the layer's part of z and of the class embedding in
+        one product; here are the columns that z meets. The class has none in a code: to move
+        it, give `label` as weights over the classes, which mix their embeddings.
+
+        Args:
+            layers: the layers asked for; `None` for all. In a BigGAN that shares z out, a
+                coordinate means another thing in each of them: decompose one layer at a time, or
+                with `sefa(..., per_layer=True)`.
+        """
         width = self.config.code_dim
 
         def matrix(layer: int) -> Float[Array, "_ d"]:

@@ -1,4 +1,4 @@
-"""Generators whose factors are known: a linear one, and a blob that moves, dims and turns red."""
+"""Generators whose factors are known: linear ones, and a blob that moves, dims and turns red."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Planted(Generator):
     def code_mean(self):
         return jnp.zeros((1, self.z_dim))
 
-    num_blocks = 0
+    num_blocks = 1
 
     def map(self, z, label=None):
         return z
@@ -55,10 +55,10 @@ class Planted(Generator):
         return codes, label
 
     def start(self, inputs):
-        return State(self.image(*inputs))
+        return State(inputs[0])
 
     def block(self, index, state, inputs):
-        raise NotImplementedError
+        return State(self.image(*inputs))
 
     def finish(self, state, inputs):
         return state.features
@@ -80,6 +80,28 @@ class Linear(Planted):
         return jnp.einsum("nld,ldhwc->nhwc", codes, self.pixels[...], precision="highest")
 
 
+class Strips(Linear):
+    """Rows of pixels that belong to one orthonormal hidden axis each; further axes do nothing."""
+
+    strips = (slice(0, 6), slice(6, 9), slice(9, 11), slice(11, 12))
+
+    def __init__(self, config, seed=0):
+        self.config = config
+        self.axes = nnx.Param(hidden_axes(config.z_dim, seed))
+        pixels = jnp.zeros((1, config.z_dim, config.side, config.side, 3))
+        for axis, rows in zip(self.axes[...], self.strips, strict=True):
+            pixels = pixels.at[0, :, rows].set(axis[:, None, None, None])
+        self.pixels = nnx.Param(pixels)
+
+    def affines(self, layers=None):
+        return (self.pixels[...].reshape(self.z_dim, -1).T,)
+
+
+def hidden_axes(d, seed=0):
+    basis, _ = np.linalg.qr(np.random.RandomState(seed).standard_normal((d, d)))
+    return jnp.asarray(basis[:, :4].T, jnp.float32)
+
+
 class Blob(Planted):
     """A smooth spot; orthonormal hidden axes set its brightness, row, column and redness.
 
@@ -91,9 +113,7 @@ class Blob(Planted):
 
     def __init__(self, config, seed=0):
         self.config = config
-        random = np.random.RandomState(seed)
-        basis, _ = np.linalg.qr(random.standard_normal((config.z_dim, config.z_dim)))
-        self.axes = nnx.Param(jnp.asarray(basis[:, :4].T, jnp.float32))
+        self.axes = nnx.Param(hidden_axes(config.z_dim, seed))
 
     def axis(self, name):
         return np.asarray(self.axes[...])[self.factors.index(name)]
@@ -111,6 +131,29 @@ class Blob(Planted):
         spot = jnp.exp(-distance / 0.03)
         shade = 0.3 * bright + 0.5 * spot
         return jnp.stack([shade + 0.2 * red, shade, shade], axis=-1)
+
+    def affines(self, layers=None):
+        """Of a layer that reads brightness into four units, the row into three, and so on."""
+        return (jnp.repeat(self.axes[...], jnp.array([4, 3, 2, 1]), axis=0),)
+
+
+class Sources(Planted):
+    """A mapping network whose w moves along the columns `moves`, each by a source of its own.
+
+    The sources are even in [-1, 1], or, squashed, mostly near one of the ends.
+    """
+
+    def __init__(self, config, moves, squashed):
+        self.config = config
+        self.moves = nnx.Param(jnp.asarray(moves, jnp.float32))
+        self.squashed = squashed
+
+    def draw(self, key):
+        return jax.random.uniform(key, (self.z_dim,), minval=-1, maxval=1)
+
+    def map(self, z, label=None):
+        sources = jnp.tanh(3 * z) if self.squashed else z
+        return jnp.matmul(sources[:, :3], self.moves[...], precision="highest")
 
 
 TINY = dataclasses.replace(STYLEGAN2_CONFIG, channels=(4,))  # of two layers

@@ -45,16 +45,6 @@ def test_planted_boundaries_come_back(options):
     assert found.parameters["solver"] == options.get("solver", "newton")
 
 
-def test_nonlinear_generator_with_a_known_factor():
-    """Scores that are read off images, where the factor acts through two squashed layers."""
-    weights = RANDOM.standard_normal((D, 30))
-    hidden = np.tanh((np.asarray(CODES) - 2) @ weights / 3)
-    brightness = np.tanh(np.asarray(CODES) @ TRUTH[0] - TRUTH[0] @ np.full(D, 2))
-    images = brightness[:, None] + 0.1 * (hidden - hidden.mean(axis=1, keepdims=True))
-    found = boundary(CODES, images.mean(axis=1), KEY, ["brightness"], ratio=0.1)
-    assert cosines(found, TRUTH[:1]) > 0.98
-
-
 def test_interior_points_and_libsvm_agree():
     both = [boundary(CODES, SCORES, KEY, ratio=0.1, solver=s) for s in ("interior", "sklearn")]
     assert (cosines(both[0], np.asarray(both[1].vectors[:, 0])) > 0.99999).all()
@@ -111,6 +101,11 @@ def test_the_split_follows_samples_not_their_places():
     np.testing.assert_array_equal(whole.vectors, fewer.vectors)
     other = boundary(CODES, SCORES[:, 0], jax.random.key(8), **options)
     assert not np.allclose(whole.vectors, other.vectors, atol=1e-4)
+
+
+def test_scores_that_do_not_vary_are_named_as_such():
+    with pytest.raises(UserError, match="pose: all 3000 scores are 2; they must vary"):
+        boundary(CODES, np.full(N, 2.0), KEY, ["pose"])
 
 
 @pytest.mark.parametrize("invalid", [-1.0, float("nan")])
@@ -170,8 +165,13 @@ def test_errors(lenient):
     bad[:, 1] = 1
     bad[5:, 2] = -1
     with pytest.raises(
-        UserError, match=r"pose: scores are not finite.*smile: .*overlap.*age: 2 samples are needed"
+        UserError,
+        match=r"pose: scores are not finite.*smile: all .* must vary.*age: 2 samples are needed",
     ):
         boundary(CODES, bad, KEY, NAMES, invalid=-1.0)
+    few = np.zeros(N)
+    few[:3] = 1
+    with pytest.raises(UserError, match="overlap; lower ratio"):
+        boundary(CODES, few, KEY, ratio=0.3)
     with pytest.raises(UserError, match="no direction tells the ends apart of smile"):
         boundary(jnp.ones((N, D)), SCORES[:, 1], KEY, ["smile"], ratio=0.1)

@@ -77,6 +77,16 @@ def test_components_are_named_after_what_they_change(layered):
     assert (found.directions.scores == axes.scores).all()
 
 
+def test_no_two_directions_get_one_name():
+    codes = RANDOM.standard_normal((500, 10))
+    scores = codes @ (BASIS[1] + 0.9 * BASIS[2])
+    axes = directions(BASIS[:5], names=["age", "b", "c", "age 3", "age 2 2"])
+    found = name_by_scores(axes, codes, scores[:, None], ["age"])
+    assert found.directions.names == ("age", "age 2", "age 4", "age 3", "age 2 2")
+    other = name_by_scores(axes, codes, np.stack([scores, scores**2], 1), ["age 2", "x"], 0.4)
+    assert other.directions.names == ("age", "age 2", "age 2 3", "age 3", "age 2 2")
+
+
 def test_rows_for_each_layer_have_one_position():
     vectors = RANDOM.standard_normal((2, 3, 5))
     vectors /= np.linalg.norm(vectors.reshape(2, -1), axis=1)[:, None, None]

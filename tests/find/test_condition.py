@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import oracles
 from jaxlatent import Directions, UserError
-from jaxlatent.find import condition
+from jaxlatent.find import condition, linear_map_sweep
 
 RANDOM = np.random.RandomState(0)
 
@@ -51,6 +51,24 @@ def test_a_boundary_stays_where_it_is_for_codes_at_the_conditions():
     code = old.mean - new.intercept[:, None] * new.vectors[0]
     assert float((code - old.mean)[0] @ old.vectors[0, 0] + old.intercept[0]) == pytest.approx(0)
     np.testing.assert_allclose((code - old.mean) @ given.vectors[:, 0].T, 0, atol=1e-12)
+
+
+def test_an_attributes_unit_goes_with_what_is_left():
+    """Positions are predictions still, an edit by 1 raises them by 1, and others stay."""
+    codes = RANDOM.standard_normal((300, 5)) + 1
+    truth = np.array([[1.0, 1, 0.2, 0, 0], [1.0, 0.4, 0, 0, 0]])
+    maps = linear_map_sweep(codes, codes @ truth.T + 3, [0.0], kind="raw", names=["a", "b"])
+    found = maps.directions(0)
+    new = condition(found[found.index("a")], found[found.index("b")])
+    assert new.parameters["left"]["a"] < 0.7
+    vector, unit_of = np.asarray(new.vectors, np.float64)[0, 0], float(new.scale[0])
+    np.testing.assert_allclose(truth @ (unit_of * vector), [1, 0], atol=1e-6)
+    along = np.array([[-2.0], [0.0], [1.5]]) * vector
+    positions = (along @ vector + float(new.intercept[0])) / unit_of
+    np.testing.assert_allclose(positions, along @ truth[0] + 3, rtol=1e-5)
+    assert not np.asarray(new.scores).any()
+    lengths = condition(Directions.of(np.array([[[0.6, 0.8]]])), Directions.of(np.eye(2)[:1, None]))
+    assert lengths.scale.tolist() == [1.0]
 
 
 def test_layers_are_one_vector_and_types_are_kept():

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from planted import Linear, PlantedConfig
 
 from jaxlatent import Edit, UserError, edit
-from jaxlatent.find import ganspace, ganspace_activations, sample
+from jaxlatent.find import covariance, ganspace, ganspace_activations, sample
 from jaxlatent.generators import BigGANConfig
 
 RANDOM = np.random.RandomState(0)
@@ -22,17 +23,6 @@ def biggan(fill):
 
 def rows_of(directions):
     return np.asarray(directions.vectors, np.float64).reshape(len(directions), -1)
-
-
-def test_planted_components_come_back_in_order():
-    basis, _ = np.linalg.qr(RANDOM.standard_normal((16, 16)))
-    deviations = np.array([5.0, 3.0, 2.0, *[0.3] * 13])
-    codes = (RANDOM.standard_normal((20_000, 16)) * deviations @ basis.T + 4).astype(np.float32)
-    found = ganspace(codes, 3)
-    cosines = np.abs(np.sum(rows_of(found) * basis.T[:3], axis=1))
-    assert cosines.min() > 0.9995
-    np.testing.assert_allclose(found.scale, deviations[:3], rtol=0.02)
-    np.testing.assert_allclose(found.mean[0], 4, atol=0.1)
 
 
 def test_it_is_the_singular_value_decomposition():
@@ -100,6 +90,29 @@ def test_regression_is_least_squares_on_the_same_samples(dcgan):
     np.testing.assert_allclose(ours, moves * sign, atol=1e-5)
     np.testing.assert_allclose(found.scores, values[:k] ** 2 / (n - 1), rtol=1e-5)
     assert found.space == "z"
+
+
+def test_fewer_samples_than_features_need_no_matrix_of_all_features(monkeypatch):
+    """And have the same components as the joint covariance."""
+    generator = Linear(PlantedConfig(side=8))
+    joint = covariance(np.concatenate(b, axis=1) for b in sample(generator, KEY, 60, "z", block=0))
+    values, columns = np.linalg.eigh(joint.matrix[8:, 8:])
+    moves = columns[:, :-5:-1].T @ joint.matrix[8:, :8] / values[:-5:-1, None] ** 0.5
+    monkeypatch.setattr("jaxlatent.memory.os.sysconf", lambda _: 600)  # 360 kB in all
+    found = ganspace_activations(generator, KEY, 60, 4)
+    np.testing.assert_allclose(found.scores, values[:-5:-1], rtol=1e-6)
+    np.testing.assert_allclose(found.parameters["variance_ratio"], values[:-5:-1] / values.sum())
+    lengths = np.linalg.norm(moves, axis=1)
+    np.testing.assert_allclose(found.scale, lengths, rtol=1e-6)
+    cosines = np.sum(rows_of(found) * moves, axis=1) / lengths
+    np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-6)
+    np.testing.assert_allclose(found.mean[0], joint.mean[:8], atol=1e-6)
+    for n in (200, 150):
+        message = f"192 features of {n} samples need .* or a block of fewer features than 0"
+        with pytest.raises(UserError, match=message):
+            ganspace_activations(generator, KEY, n, 4)
+    with pytest.raises(UserError, match="k must be at most 3, one less than the samples; got 4"):
+        ganspace_activations(generator, KEY, 4, 4)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from planted import TINY, Blob, Linear, PlantedConfig, codes, cosine
+from planted import TINY, Linear, PlantedConfig, Strips, codes, cosine
 
 from jaxlatent import UserError
 from jaxlatent.find import local_directions, lowrankgan, resefa
@@ -98,32 +98,12 @@ def test_scores_are_the_changes_of_a_real_generator(fill):
     np.testing.assert_allclose(change, found.scores, rtol=1e-3)
 
 
-def test_resefa_finds_the_factor_that_acts_in_a_region():
-    """Only one axis moves the upper half, another one the lower half, a third one both."""
-    linear = Linear(PlantedConfig(z_dim=4, side=8))
-    pixels = np.zeros((1, 4, 8, 8, 3), np.float32)
-    random = np.random.RandomState(1)
-    basis, _ = np.linalg.qr(random.standard_normal((4, 4)))
-    parts = random.standard_normal((3, 8, 8, 3))
-    parts[0, 4:], parts[1, :4] = 0, 0
-    parts[2] *= 5
-    pixels[0] = np.einsum("ik,ihwc->khwc", basis[:3], parts)
-    linear.pixels[...] = jnp.asarray(pixels)
-    w = codes(linear, 1)
-    assert abs(cosine(local_directions(linear, w, 1).vectors, basis[2])) > 0.99
-    assert abs(cosine(resefa(linear, w, ((0, 4), (0, 8)), 1).vectors, basis[0])) > 0.99
-    found = lowrankgan(linear, w, ((4, 8), (0, 8)), 2, sparsity=1.0)
-    assert abs(cosine(found[0].vectors, basis[1])) > 0.99
-    image = linear.synthesize(found[0].vectors[:, 0][None])[0]
-    assert np.abs(image[:4]).max() < 0.05 * np.abs(image[4:]).max()
-
-
-def test_a_blob_is_moved_in_its_own_corner():
-    blob = Blob(PlantedConfig(z_dim=6))
-    found = local_directions(blob, jnp.zeros((1, 1, 6)), 4)
-    axes = np.asarray(blob.axes[...])
-    assert np.linalg.norm(axes @ np.asarray(found.vectors[:, 0]).T) ** 2 > 4 - 1e-3
-    assert abs(cosine(found[0].vectors, blob.axis("brightness"))) > 0.95
+def test_parameters_say_why_there_are_fewer_directions():
+    strips = Strips(PlantedConfig(z_dim=6))
+    box = ((9, 11), (0, 12))
+    found = lowrankgan(strips, jnp.zeros((1, 1, 6)), box, 3, sparsity=float("inf"))
+    assert len(found) == 1
+    assert (found.parameters["null_rank"], found.parameters["found"]) == (3, 1)
 
 
 def test_robust_pca_separates_a_planted_sum():

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxlatent import UserError
+from jaxlatent import Edit, UserError, edit
 from jaxlatent.find import sefa
+from jaxlatent.generators import BigGANConfig
 
 RANDOM = np.random.RandomState(0)
 
@@ -18,18 +19,6 @@ def matrices(*rows, d=16):
 def normalised(a):
     a = np.asarray(a, np.float64)
     return a / np.linalg.norm(a, axis=1, keepdims=True)
-
-
-def test_planted_directions_come_back_in_order():
-    """Each row is a planted direction; a direction's eigenvalue is the number of its rows."""
-    basis, _ = np.linalg.qr(RANDOM.standard_normal((12, 12)))
-    counts = [9, 7, 5, 3, 1]
-    rows = np.concatenate([np.tile(basis[i], (n, 1)) for i, n in enumerate(counts)])
-    rows *= RANDOM.uniform(0.1, 10, (len(rows), 1)) * RANDOM.choice([-1, 1], (len(rows), 1))
-    found = sefa([jnp.asarray(rows[::2], jnp.float32), jnp.asarray(rows[1::2], jnp.float32)], 5)
-    np.testing.assert_allclose(found.scores, counts, rtol=1e-4)
-    cosines = np.abs(np.sum(np.asarray(found.vectors[:, 0]) * basis[:5], axis=1))
-    np.testing.assert_allclose(cosines, 1, atol=1e-5)
 
 
 def test_invariants_of_the_paper():
@@ -96,6 +85,57 @@ def test_dcgan_counts_its_first_convolution(dcgan):
         np.sort(np.linalg.eigvalsh(normalised(rows).T @ normalised(rows)))[::-1],
         rtol=1e-4,
     )
+
+
+def plant(generator):
+    """Gives each block's norms rows along four axes of its own, to the first axis the most.
+
+    The class embedding, which the norms read as well, counts for much more. Returns the axes,
+    [blocks, 4, 4], and how many rows each has.
+    """
+    planted = []
+    for block in generator.blocks:
+        axes, _ = np.linalg.qr(RANDOM.standard_normal((4, 4)))
+        matrices = [m for norm in block.norms for m in (norm.gain, norm.bias)]
+        sizes = [m.shape[1] for m in matrices]
+        counts = [sum(sizes) - 12, 6, 4, 2]
+        kinds = RANDOM.permutation(np.repeat(np.arange(4), counts))
+        for matrix, own in zip(matrices, np.split(kinds, np.cumsum(sizes)[:-1]), strict=True):
+            read = axes[own].T * RANDOM.uniform(0.1, 3, (1, len(own)))
+            other = 10 * RANDOM.standard_normal((matrix.shape[0] - 4, len(own)))
+            matrix[...] = jnp.asarray(np.concatenate([read, other]), jnp.float32)
+        planted.append(axes)
+    return np.stack(planted), counts
+
+
+@pytest.mark.parametrize("deep", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_planted_norms_of_a_biggan_come_back_layer_by_layer(fill, deep):
+    """What its norms read of z is found whatever they read of the class; edits reach it alone."""
+    sizes = {"z_dim": 4, "deep": True} if deep else {"z_dim": 12}
+    config = BigGANConfig(
+        num_classes=3, channels=(8, 8, 8), upsamples=(True, True), embed_dim=5, **sizes
+    )
+    generator = fill(config)
+    truth, counts = plant(generator)
+    found = sefa(generator.affines([1, 2]), 4, per_layer=True).bind(generator, [1, 2])
+    assert (found.space, found.vectors.shape) == ("z+", (4, 3, 4))
+    assert not found.vectors[:, 0].any()
+    for i, axes in enumerate(truth):
+        cosines = np.abs(np.sum(np.asarray(found.vectors[:, i + 1]) * axes, axis=1))
+        np.testing.assert_allclose(cosines, 1, atol=1e-5)
+    np.testing.assert_allclose(found.scores[:, 1:], np.tile(counts, (2, 1)).T, rtol=1e-4)
+    codes = jnp.asarray(RANDOM.standard_normal((1, 3, 4)), jnp.float32)
+    moved = edit(generator, codes, Edit(found[0], [2.0], layers=(1,)))
+    label = jnp.array([1])
+    read = [generator.prepare(c, label=label) for c in (codes, moved)]
+    for layer in (0, 2):
+        np.testing.assert_array_equal(read[0][layer], read[1][layer])
+    matrices = [m[...] for norm in generator.blocks[0].norms for m in (norm.gain, norm.bias)]
+    change = np.asarray((read[1][1] - read[0][1]) @ jnp.concatenate(matrices, axis=1))[0]
+    rows = np.asarray(generator.affines([1])[0])
+    np.testing.assert_allclose(change, 2 * rows @ np.asarray(found.vectors[0, 1]), atol=1e-4)
+    along = np.abs(normalised(rows) @ truth[0, 0]) > 0.5
+    assert np.abs(change[~along]).max() < 1e-3 < np.abs(change[along]).min()
 
 
 @pytest.mark.parametrize("k", [0, -1, 17])

@@ -64,8 +64,10 @@ def test_a_key_decides_everything(dcgan):
 @pytest.mark.usefixtures("lenient")
 def test_mistakes(dcgan):
     w = codes(dcgan, 3)
-    for k in (0, 7):
-        with pytest.raises(UserError, match=f"k must be in 1 to 6, got {k}"):
+    with pytest.raises(UserError, match="k must be in 1 to 6, got 7"):
+        voynov(dcgan, w, 7, key=KEY)
+    for k in (0, 1):
+        with pytest.raises(UserError, match=f"k must be at least 2, .* got {k}"):
             voynov(dcgan, w, k, key=KEY)
     with pytest.raises(UserError, match=r"least < reach, got 2\.0 and 1\.0; shift_weight must"):
         voynov(dcgan, w, 2, key=KEY, least=2.0, reach=1.0, shift_weight=-1.0)

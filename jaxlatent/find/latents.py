@@ -78,6 +78,14 @@ def sample(
     return _batches(generator, per_sample(key, n), labels, space, block, budget)
 
 
+def feature_count(generator: Generator, block: int) -> int:
+    """Returns how many activations of a block one sample has, without computing any."""
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
+    label = jax.ShapeDtypeStruct((1,), jnp.int32) if generator.num_classes else None
+    call = partial(_sample, space="z", block=block)
+    return jax.eval_shape(call, generator, keys, label).features.shape[1]
+
+
 def _labels(
     generator: Generator, label: int | Labels | None, n: int, needed: bool
 ) -> np.ndarray | None:
