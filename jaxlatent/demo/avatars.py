@@ -128,6 +128,7 @@ def make(folder: Path, clock: Clock) -> Section:
         told.append(f"validation accuracy {min(accuracy):.1%} to {max(accuracy):.1%}")
     with clock.step("orthogonal linear map"):
         maps = part.ready(find.linear_map(part.w, scores, 10.0, names=ATTRIBUTES))
+        maps = maps[[maps.index(name) for name in ATTRIBUTES]]  # as the boundaries are
         about = "All attributes at once, with directions at right angles to each other."
         items.append(part.sheet("linear-map", maps, "Orthogonal linear map", about))
     with clock.step("conditional edit"):
