@@ -212,7 +212,9 @@ def _read(
             raise UserError(f"{path} comes with the package; format and options are for files")
         return embedded.load_embedded(str(path))
     if not Path(path).exists():
-        raise FileNotFoundError(f"no such file or folder: {path}")
+        raise FileNotFoundError(
+            f"no such file or folder: {path}; by name come {' and '.join(embedded.NAMES)}"
+        )
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in WEIGHTS):
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")

@@ -1,5 +1,6 @@
 """Scorers: functions from images to one number each, by which directions are found and named."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import jax
@@ -118,8 +119,9 @@ def score(
     keys = None if key is None else per_sample(key, n)
     width = len(scorers) if isinstance(scorers, Mapping) else len(scorers.names)
     parts = [np.zeros((0, width), np.float32)]
-    for start in range(0, n, _AT_ONCE):
-        part = slice(start, min(start + _AT_ONCE, n))
+    size = math.ceil(n / max(1, math.ceil(n / _AT_ONCE)))  # all parts alike, to be compiled once
+    for start in range(0, n, max(1, size)):
+        part = np.minimum(np.arange(start, start + size), n - 1)
         images = render(
             generator,
             codes[part],
@@ -127,7 +129,7 @@ def score(
             key=None if keys is None else keys[part],
             label=None if label is None else jnp.asarray(label)[part],
         )
-        parts.append(_columns(scorers, images))
+        parts.append(_columns(scorers, images)[: n - start])
     return np.concatenate(parts)
 
 

@@ -1,25 +1,26 @@
 """The demo's first part: the generator that comes with the package, and what moves in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxlatent import Directions, Edit, edit, find
 from jaxlatent.demo.clock import Clock
 from jaxlatent.demo.report import Matrix, Section, Sheet
 from jaxlatent.embedded import load_embedded
 from jaxlatent.generators import Generator
-from jaxlatent.keys import per_sample, seed_keys
+from jaxlatent.keys import seed_keys
 from jaxlatent.networks import AttributeNet
 from jaxlatent.scorers import score
 from jaxlatent.sheet import grid, sweep_sheet
 from jaxlatent.sweeps import render, sweep
 
-SHOWN = (0, 1, 2)  # seeds of the avatars that are edited
+SHOWN = (0, 1, 2)  # seeds of the avatars of the conditional edit
 ATTRIBUTES = (
     "glasses", "beard", "skin: dark", "hair: big", "hair colour: blond", "mouth: smile",
     "clothes: hoodie", "clothes colour: red",
@@ -27,8 +28,9 @@ ATTRIBUTES = (
 KEPT = ("beard", "skin: dark", "hair: big")  # what the conditional edit of glasses leaves
 STEPS = [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]  # standard deviations of w across a direction
 _SAMPLES = 64
-_SCORED, _TESTED = 10_000, 128
-_COUNT = 6
+_TESTED = 120
+_SCORED = 85 * _TESTED  # ten parts for `score`, as large as the two of 17 edits: one program
+_COUNT = len(ATTRIBUTES)  # of unnamed directions: all sheets but one are of one program
 _STEP = 4.0
 _SHEETS = ("samples", "sefa", "ganspace", "boundaries", "linear-map", "conditional")
 FILES = {f"avatars-{name}.png" for name in _SHEETS} | {
@@ -37,26 +39,22 @@ FILES = {f"avatars-{name}.png" for name in _SHEETS} | {
 
 
 class _Part:
-    """The generator, what reads its images, and scored samples to learn from."""
+    """The generator, what reads its images, and samples: of seeds, the last ones to test with."""
 
     def __init__(self, folder: Path) -> None:
         generator, net = load_embedded("avatars"), load_embedded("avatars-attributes")
         assert isinstance(generator, Generator)
         assert isinstance(net, AttributeNet)
         self.generator, self.net, self.folder = generator, net, folder
-        self.shown = self.codes(seed_keys(SHOWN))
-        self.tested = self.codes(per_sample(jax.random.key(2), _TESTED))
-        self.w = np.zeros((0, 0), np.float32)
-        self.scores = np.zeros((0, 0), np.float32)
-
-    def codes(self, keys: Array) -> Float[Array, "n L d"]:
-        z = self.generator.sample_z(keys, keys.shape[0])
-        return self.generator.broadcast(self.generator.map(z))
+        z = generator.sample_z(seed_keys(range(_SCORED)), _SCORED)
+        self.codes = generator.broadcast(generator.map(z))
+        self.w = np.asarray(self.codes[:-_TESTED, 0])
+        self.scores = self.tested = np.zeros((0, 0), np.float32)
 
     def learn(self) -> None:
-        """Draws samples in w and reads their attributes."""
-        codes = self.codes(per_sample(jax.random.key(1), _SCORED))
-        self.w, self.scores = np.asarray(codes[:, 0]), score(self.generator, codes, self.net)
+        """Reads the samples' attributes."""
+        found = score(self.generator, self.codes, self.net)
+        self.scores, self.tested = found[:-_TESTED], found[-_TESTED:]
 
     def of(self, names: Sequence[str]) -> Float[np.ndarray, "n a"]:
         """Returns the scores of some attributes."""
@@ -72,30 +70,29 @@ class _Part:
         naming = find.name_by_scores(self.ready(found), self.w, self.scores, self.net.names)
         return naming.directions
 
-    def sheet(self, name: str, directions: Directions, title: str, about: str) -> Sheet:
-        """Writes directions, and one avatar along each."""
+    def sheet(
+        self, name: str, directions: Directions, title: str, about: str, seeds: Sequence[int] = (0,)
+    ) -> Sheet:
+        """Writes directions, and some avatars along each."""
         directions.save(self.folder / f"avatars-{name}.safetensors")
-        images = sweep(self.generator, self.shown[:1], directions, STEPS)
-        sheet = sweep_sheet(images, [f"avatar {SHOWN[0]}"], directions.names, STEPS)
+        images = sweep(self.generator, self.codes[np.array(seeds)], directions, STEPS)
+        labels = [f"avatar {seed}" for seed in seeds]
+        sheet = sweep_sheet(images, labels, directions.names, STEPS)
         sheet.save(self.folder / f"avatars-{name}.png")
         return Sheet(f"avatars-{name}.png", title, about)
 
-    def effects(self, directions: Directions) -> Float[np.ndarray, "k a"]:
-        """Returns by how much a step along each direction raises each attribute's probability."""
+    def effects(self, *sets: Directions) -> Iterator[Float[np.ndarray, "k a"]]:
+        """Yields how much a step along each direction raises each attribute's probability."""
         columns = [self.net.names.index(name) for name in ATTRIBUTES]
-
-        def probabilities(codes: Array) -> np.ndarray:
-            found = score(self.generator, codes, self.net)[:, columns]
-            return np.asarray(jax.nn.sigmoid(found))
-
-        before = probabilities(self.tested)
-        return np.stack(
-            [
-                (probabilities(edit(self.generator, self.tested, Edit(one, [_STEP]))) - before)
-                .mean(axis=0)
-                for one in directions
-            ]
-        )  # fmt: skip
+        codes = self.codes[-_TESTED:]
+        moved = [edit(self.generator, codes, Edit(one, [_STEP])) for found in sets for one in found]
+        edited = score(self.generator, jnp.concatenate(moved), self.net)
+        before, after = (jax.nn.sigmoid(found[:, columns]) for found in (self.tested, edited))
+        change = np.asarray(after.reshape(len(moved), _TESTED, -1) - before[None]).mean(axis=1)
+        start = 0
+        for found in sets:
+            yield change[start : start + len(found)]
+            start += len(found)
 
 
 def make(folder: Path, clock: Clock) -> Section:
@@ -104,7 +101,7 @@ def make(folder: Path, clock: Clock) -> Section:
         part = _Part(folder)
     items: list[Sheet | Matrix] = []
     with clock.step(f"render {_SAMPLES} avatars") as told:
-        images = render(part.generator, part.codes(seed_keys(range(_SAMPLES))))
+        images = render(part.generator, part.codes[:_SAMPLES])
         grid(images, [str(i) for i in range(_SAMPLES)]).save(folder / "avatars-samples.png")
         items.append(
             Sheet("avatars-samples.png", f"{_SAMPLES} avatars", "Random samples; seeds below.")
@@ -131,6 +128,7 @@ def make(folder: Path, clock: Clock) -> Section:
         told.append(f"validation accuracy {min(accuracy):.1%} to {max(accuracy):.1%}")
     with clock.step("orthogonal linear map"):
         maps = part.ready(find.linear_map(part.w, scores, 10.0, names=ATTRIBUTES))
+        maps = maps[[maps.index(name) for name in ATTRIBUTES]]  # as the boundaries are
         about = "All attributes at once, with directions at right angles to each other."
         items.append(part.sheet("linear-map", maps, "Orthogonal linear map", about))
     with clock.step("conditional edit"):
@@ -141,12 +139,15 @@ def make(folder: Path, clock: Clock) -> Section:
             vectors=np.concatenate([plain.vectors, find.condition(plain, kept).vectors]),
             names=names,
         )
+        both = part.ready(both)
         about = f"The boundary of {names[0]}, and what of it leaves {', '.join(KEPT)} alone."
-        items.append(part.sheet("conditional", part.ready(both), "A conditional edit", about))
+        items.append(part.sheet("conditional", both, "A conditional edit", about, SHOWN))
     with clock.step(f"measure every edit on {_TESTED} others"):
-        items.append(_matrix(part, "boundary", boundaries))
-        items.append(_matrix(part, "row of the linear map", maps))
-        items.append(_matrix(part, "conditional edit", part.ready(both)))
+        bounds, rows, last = part.effects(boundaries, maps, both[1])
+        pair = np.concatenate([bounds[:1], last])
+        items.append(_matrix("boundary", boundaries, bounds))
+        items.append(_matrix("row of the linear map", maps, rows))
+        items.append(_matrix("conditional edit", both, pair))
     return Section(
         "Avatars",
         "A StyleGAN2 of 64x64 pixels that comes with the package, trained on rendered cartoon "
@@ -156,13 +157,13 @@ def make(folder: Path, clock: Clock) -> Section:
     )
 
 
-def _matrix(part: _Part, kind: str, directions: Directions) -> Matrix:
+def _matrix(kind: str, directions: Directions, effects: Float[np.ndarray, "k a"]) -> Matrix:
     return Matrix(
         directions.names,
         ATTRIBUTES,
-        part.effects(directions).tolist(),
+        effects.tolist(),
         1.0,
         f"What each {kind} does",
-        f"Mean change of every attribute's probability when {_TESTED} other avatars take a step of "
-        f"{_STEP:g} along the row's direction.",
+        f"Mean change of every attribute's probability when {_TESTED} avatars, from which nothing "
+        f"was learned, take a step of {_STEP:g} along the row's direction.",
     )

@@ -191,6 +191,7 @@ class AttributeNet(Model):
         return jax.tree_util.Partial(_column, self, self.names.index(name))
 
 
+@jax.jit
 def _column(net: AttributeNet, column: Any, images: Any) -> Float[Array, " n"]:
     return net.scores(images)[:, column]
 

@@ -29,6 +29,7 @@ def _accuracies(directions: "Directions") -> "Iterable[str]":
 @finder(
     "jaxlatent find boundary ffhq --scores smile.npy --names smile -o smile.safetensors",
     "jaxlatent find boundary faces --attribute brightness -n 5000 -o light.safetensors",
+    "jaxlatent find boundary avatars --attribute glasses --ratio 0.1 -o glasses.safetensors",
     tell=_accuracies,
     check=agree,
 )
