@@ -21,9 +21,9 @@ from jaxlatent.generators import StyleSpace
 from jaxlatent.keys import seed_keys
 from jaxlatent.scorers import score
 
-AVATARS = (0, 4)  # seeds of those shown
+AVATARS = (1, 16)  # seeds of those shown
 SAMPLES, EXAMPLES, TRIED = 10_000, 30, 8
-ATTRIBUTE, THRESHOLD = "hair colour: blond", 0.3
+ATTRIBUTE, STRONGEST = "glasses", 20  # channels that StyleCLIP adds
 
 
 def row(page: Page, view: Any, found: Directions, far: float, layers: Any = None) -> None:
@@ -58,7 +58,7 @@ def components(page: Page) -> None:
     """The first three principal components of w."""
     w = samples(page)
     found = page.time("ganspace", f"{SAMPLES} codes in w", lambda: find.ganspace(w, 3))
-    row(page, page.generator, found.bind(page.generator, space="w"), 3)
+    row(page, page.generator, found.bind(page.generator, space="w"), 2)
 
 
 def channels(page: Page) -> None:
@@ -82,10 +82,11 @@ def channels(page: Page) -> None:
         warm=False,
     )
     most = find.stylespace_by_effect(view, effects, statistics, 1)
-    walk = find.styleclip(view, effects, statistics, THRESHOLD, ATTRIBUTE)
-    print("StyleCLIP's channels", walk.parameters["channels"])
-    for method, found, far in (("alike", ranked, 8), ("effect", most, 8), ("all", walk, 4)):
-        row(page, view, replace(found, names=[f"{method}: {found.names[0]}"]), far)
+    threshold = float(np.sort(np.abs(effects))[-STRONGEST])
+    walk = find.styleclip(view, effects, statistics, threshold, f"{STRONGEST} together")
+    print("effects of the strongest", np.sort(np.abs(effects))[-STRONGEST:].round(2))
+    for method, found in (("examples", ranked), ("effect", most), ("effect", walk)):
+        row(page, view, replace(found, names=[f"{method}: {found.names[0]}"]), 6)
 
 
 METHODS = (sefa_layers, components, channels)
