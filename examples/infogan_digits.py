@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.datasets import load_digits
 
 import jaxlatent
-from jaxlatent import Edit, find
+from jaxlatent import Edit, Generator, find
 from jaxlatent.generators import InfoGAN, InfoGANConfig
 from jaxlatent.sheet import contact_sheet
 
@@ -207,7 +207,7 @@ def judge(
     }
 
 
-def show(generator: InfoGAN, file: Path) -> None:
+def show(generator: Generator, file: Path) -> None:
     """Draws all categories, each along the continuous codes and with other noise."""
     found = find.infogan_codes(generator)
     continuous, categories = found[:CONTINUOUS], found[CONTINUOUS:]
