@@ -13,6 +13,7 @@ import jaxlatent
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "infogan_digits.py"
 STEPS = 2
+pytestmark = pytest.mark.slow  # its training compiles for half a minute
 
 
 @pytest.fixture(scope="module")
