@@ -41,10 +41,9 @@ def lowrankgan(
         codes: one code for its own directions, or several for those of their average.
         region: a box ((top, bottom), (left, right)), ends exclusive, or a mask [h, w].
         k: number of directions at most; fewer if the spaces have no more.
-        sparsity: weight of the sparse part. `None` is $1/\sqrt{D}$ for moves of D numbers, which
-            finds the rank of matrices of every width (Candès et al. 2011); the paper's, for
-            512, is 1/60, and leaves less or nothing of narrower ones. `float("inf")` leaves the
-            matrices as they are.
+        sparsity: weight of the sparse part. `None` is $1/\sqrt{D}$ for moves of D numbers (Candès
+            et al. 2011); the paper's, for 512, is 1/60, and leaves less or nothing of narrower
+            matrices. `float("inf")` leaves them as they are.
         tolerance: eigenvalues below this share of the largest count as zero.
         view: function of images to images; the region is one of its result.
         layers: the layers that may move; `None` for all.
@@ -136,7 +135,7 @@ def robust_pca(
     Minimises $\|L\|_* + \lambda\|S\|_1$ over $L + S = M$ by alternating directions (Candès et al.
     2011, arXiv:0912.3599), over-relaxed, until the rest is below 1e-7 of the matrix. What has not
     ended by then is made to: the rest weighs ever more from step 200 on, which costs the minimum
-    less than 1e-6 of itself.
+    about 1e-6 of itself.
 
     Args:
         matrix: the matrix.
