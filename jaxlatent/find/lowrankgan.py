@@ -150,6 +150,7 @@ def robust_pca(
         >>> np.linalg.matrix_rank(low, tol=1e-4).item(), sparse.diagonal().round(3).min().item()
         (1, 5.0)
     """
+    matrix = np.asarray(matrix, np.float64)
     size = np.linalg.norm(matrix)
     if not np.isfinite(sparsity) or not size:
         return matrix, np.zeros_like(matrix)

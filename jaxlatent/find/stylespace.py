@@ -65,6 +65,8 @@ def stylespace(
     chosen = chosen_channels(generator, channels)
     check_count(k, len(chosen))
     check_statistics(generator, statistics)
+    if not np.isfinite(np.asarray(positives)).all():
+        raise UserError("examples hold numbers that are not finite")
     if len(positives) < 2:
         raise UserError(f"two or more examples are needed, got {len(positives)}")
     spread = np.where(statistics.deviation > 0, statistics.deviation, 1)

@@ -54,7 +54,7 @@ class StyleSpace(Generator):
 
     @property
     def feature_channels(self) -> tuple[int, ...]:
-        """Numbers of the channels of feature maps: not those that only make colours of them."""
+        """Numbers of all channels but those that only make colours of the last feature maps."""
         rgb = self.base.rgb_styles
         return tuple(i for i, x in enumerate(self.channels) if x.rpartition(".")[0] not in rgb)
 

@@ -185,6 +185,8 @@ def test_mistakes(view, styles, dcgan):
             channel_statistics(wrong)
     with pytest.raises(UserError, match="two or more examples are needed, got 1"):
         stylespace(view, styles[:1], statistics, 1)
+    with pytest.raises(UserError, match="examples hold numbers that are not finite"):
+        stylespace(view, styles.at[0, 0, 0].set(np.nan), statistics, 1)
     for k in (0, width):
         with pytest.raises(UserError, match=rf"k must be in 1 to \d+, got {k}"):
             stylespace(view, styles, statistics, k)
