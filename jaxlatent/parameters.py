@@ -22,6 +22,7 @@ from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
 from jaxlatent.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxlatent.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxlatent.model import Buffer, Model, Origin
+from jaxlatent.networks.attributes import AttributeNet, AttributesConfig
 from jaxlatent.networks.encoder import Encoder, EncoderConfig
 from jaxlatent.networks.lpips import LPIPS, LPIPSConfig
 from jaxlatent.networks.resnet import ResNet, ResNetConfig
@@ -36,6 +37,7 @@ FAMILIES: dict[str, tuple[type, Callable[..., Model]]] = {
     "sngan": (SNGANConfig, SNGAN),
     "stylegan2": (StyleGAN2Config, StyleGAN2),
     "stylegan3": (StyleGAN3Config, StyleGAN3),
+    "attributes": (AttributesConfig, AttributeNet),
     "encoder": (EncoderConfig, Encoder),
     "lpips": (LPIPSConfig, LPIPS),
     "resnet": (ResNetConfig, ResNet),

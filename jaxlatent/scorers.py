@@ -1,7 +1,9 @@
 """Scorers: functions from images to one number each, by which directions are found and named."""
 
+import math
 from collections.abc import Callable, Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -10,6 +12,7 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey, per_sample
+from jaxlatent.networks import AttributeNet
 from jaxlatent.sweeps import render
 
 Scorer = Callable[[Float[Array | np.ndarray, "n h w c"]], Float[Array | np.ndarray, " n"]]
@@ -80,7 +83,7 @@ def within(scorer: Scorer, box: Box) -> Scorer:
 def score(
     generator: Generator,
     codes: Float[Array, "n L d"],
-    scorers: Mapping[str, Scorer],
+    scorers: Mapping[str, Scorer] | AttributeNet,
     *,
     noise: Noise = "const",
     key: AnyKey | None = None,
@@ -91,7 +94,8 @@ def score(
     Args:
         generator: the generator.
         codes: a row for each layer.
-        scorers: by name; their order is that of the columns.
+        scorers: by name, their order is that of the columns; or a network that reads many
+            attributes at once, whose `names` are the columns.
         noise: see `Generator.synthesize`.
         key: for random noise; each sample has its own.
         label: classes, one for each code.
@@ -109,13 +113,15 @@ def score(
         (5, 2)
     """
     generator.check_codes(codes)
-    if not scorers:
+    if isinstance(scorers, Mapping) and not scorers:
         raise UserError("no scorers were given")
     n = codes.shape[0]
     keys = None if key is None else per_sample(key, n)
-    found = np.empty((n, len(scorers)), np.float32)
-    for start in range(0, n, _AT_ONCE):
-        part = slice(start, min(start + _AT_ONCE, n))
+    width = len(scorers) if isinstance(scorers, Mapping) else len(scorers.names)
+    parts = [np.zeros((0, width), np.float32)]
+    size = math.ceil(n / max(1, math.ceil(n / _AT_ONCE)))  # all parts alike, to be compiled once
+    for start in range(0, n, max(1, size)):
+        part = np.minimum(np.arange(start, start + size), n - 1)
         images = render(
             generator,
             codes[part],
@@ -123,9 +129,22 @@ def score(
             key=None if keys is None else keys[part],
             label=None if label is None else jnp.asarray(label)[part],
         )
-        for column, (name, scorer) in enumerate(scorers.items()):
-            found[part, column] = _checked(name, scorer, images)
-    return found
+        parts.append(_columns(scorers, images)[: n - start])
+    return np.concatenate(parts)
+
+
+@jax.jit
+def _read(net: AttributeNet, images: Array) -> Float[Array, "n a"]:
+    return net.scores(images)
+
+
+def _columns(
+    scorers: Mapping[str, Scorer] | AttributeNet, images: Float[np.ndarray, "n h w c"]
+) -> Float[np.ndarray, "n a"]:
+    if isinstance(scorers, Mapping):
+        each = [_checked(name, scorer, images) for name, scorer in scorers.items()]
+        return np.stack(each, axis=1)
+    return np.asarray(_read(scorers, images))
 
 
 def _checked(name: str, scorer: Scorer, images: Float[Array | np.ndarray, "n h w c"]) -> np.ndarray:

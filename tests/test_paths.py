@@ -75,6 +75,7 @@ def test_arcs_have_gradients_everywhere(end):
     a = jnp.asarray(codes(4))
     gradient = jax.jacobian(lambda b: paths.slerp(a, b, [0.5]))(end * a)
     assert np.isfinite(gradient).all()
+    assert np.isfinite(jax.jacobian(lambda b: paths.slerp(0 * a, b, [0.5]))(end * a)).all()
 
 
 @pytest.mark.parametrize("m", [2, 3, 7])

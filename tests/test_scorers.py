@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import DCGAN_CONFIG, filled
+from flax import nnx
 
 import jaxlatent
 from jaxlatent import UserError, paths, scorers
+from jaxlatent.networks import AttributeNet, AttributesConfig, Category
 from jaxlatent.onnx_scorer import OnnxScorer
 from jaxlatent.scorers import brightness, contrast, score, warmth, within
 
@@ -77,6 +79,17 @@ def test_a_box_is_all_that_a_scorer_sees():
         within(brightness, (4, 4, 0, 6))
     with pytest.raises(UserError, match=r"not within images of \[6, 6\]"):
         within(brightness, (0, 7, 0, 6))(images)
+
+
+def test_a_network_scores_all_its_attributes_at_once(generator, monkeypatch):
+    hat = Category("hat", ("none", "cap"))
+    net = AttributeNet(AttributesConfig((hat,), (), (4,), side=16), rngs=nnx.Rngs(0))
+    codes = generator.broadcast(generator.sample_z(jax.random.key(0), 7))
+    monkeypatch.setattr(scorers, "_AT_ONCE", 4)
+    together = score(generator, codes, net)
+    one_by_one = score(generator, codes, {name: net.scorer(name) for name in net.names})
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-4)
+    assert score(generator, codes[:0], net).shape == (0, 2)
 
 
 def test_scores_do_not_depend_on_the_chunk(generator, monkeypatch):

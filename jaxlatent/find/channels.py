@@ -72,6 +72,19 @@ def check_statistics(generator: StyleSpace, statistics: ChannelStatistics) -> No
         )
 
 
+def chosen_channels(generator: StyleSpace, channels: Sequence[int] | None) -> Int[np.ndarray, " c"]:
+    """Returns the numbers of channels in order, each once; by default those of feature maps.
+
+    Raises:
+        UserError: if there is none, or one that the generator has not.
+    """
+    width = generator.code_dim
+    chosen = np.unique(np.asarray(generator.feature_channels if channels is None else channels))
+    if not len(chosen) or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= width:
+        raise UserError(f"channels must be in 0 to {width - 1}, got {chosen.tolist()[:5]}")
+    return chosen
+
+
 def channel_effects(
     generator: StyleSpace,
     codes: Float[Any, "n 1 s"],
@@ -93,7 +106,8 @@ def channel_effects(
         scorer: function of images to one number for each; it need not be in JAX.
         statistics: of the channels.
         amount: how far to move, in standard deviations.
-        channels: the channels to try; `None` for all. Others have an effect of 0.
+        channels: the channels to try; `None` for those of feature maps, as in the paper, without
+            those of ToRGB. Others have an effect of 0.
         chunk: images in one step; results do not depend on it.
 
     Raises:
@@ -115,15 +129,16 @@ def channel_effects(
     """
     samples = Samples.of(generator, codes)
     width, n = generator.code_dim, samples.codes.shape[0]
-    chosen = np.arange(width) if channels is None else np.unique(np.asarray(channels, int))
     check_statistics(generator, statistics)
     problems = []
     if not 0 < amount < float("inf"):
         problems.append(f"amount must be positive, got {amount}")
     if chunk < 1:
         problems.append(f"chunk must be at least 1, got {chunk}")
-    if not len(chosen) or chosen[0] < 0 or chosen[-1] >= width:
-        problems.append(f"channels must be in 0 to {width - 1}, got {chosen.tolist()[:5]}")
+    try:
+        chosen = chosen_channels(generator, channels)
+    except UserError as error:
+        problems.append(str(error))
     if problems:
         raise UserError("; ".join(problems))
     steps = jnp.asarray(amount * statistics.deviation, jnp.float32)

@@ -1,5 +1,6 @@
 """Style channels as directions (Wu et al., arXiv:2011.12799; arXiv:2103.17249)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from jaxtyping import Float
 
 from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
-from jaxlatent.find.channels import ChannelStatistics, check_statistics
+from jaxlatent.find.channels import ChannelStatistics, check_statistics, chosen_channels
 from jaxlatent.find.vectors import check_count
 from jaxlatent.generators import StyleSpace
 
@@ -20,6 +21,8 @@ def stylespace(
     positives: Float[Any, "p 1 s"],
     statistics: ChannelStatistics,
     k: int,
+    *,
+    channels: Sequence[int] | None = None,
 ) -> Directions:
     r"""Ranks style channels by how alike they are, and how unusual, in examples of an attribute.
 
@@ -32,13 +35,15 @@ def stylespace(
         positives: styles of examples that have the attribute, two or more.
         statistics: of the channels over the population.
         k: number of channels.
+        channels: those to rank; `None` for those of feature maps, without those of ToRGB, which
+            colour the whole picture.
 
     Returns:
         One channel each, signed towards the examples; `scores` are relevances, `mean` and `scale`
         the channel's mean and standard deviation, so that positions count in those.
 
     Raises:
-        UserError: if `k` is out of range or the examples do not fit.
+        UserError: if `k` or a channel is out of range or the examples do not fit.
 
     References:
         Wu, Lischinski and Shechtman, "StyleSpace Analysis: Disentangled Controls for StyleGAN
@@ -57,8 +62,11 @@ def stylespace(
         '0.conv1.3'
     """
     generator.check_codes(jnp.asarray(positives))
-    check_count(k, generator.code_dim)
+    chosen = chosen_channels(generator, channels)
+    check_count(k, len(chosen))
     check_statistics(generator, statistics)
+    if not np.isfinite(np.asarray(positives)).all():
+        raise UserError("examples hold numbers that are not finite")
     if len(positives) < 2:
         raise UserError(f"two or more examples are needed, got {len(positives)}")
     spread = np.where(statistics.deviation > 0, statistics.deviation, 1)
@@ -67,7 +75,9 @@ def stylespace(
     own = np.maximum(own, 1e-6)  # examples all alike in a channel would be infinitely relevant
     away = np.where(statistics.deviation > 0, away, 0)
     parameters = {"k": k, "examples": len(positives), "population": statistics.count}
-    return _axes(generator, np.abs(away) / own, away, statistics, k, "stylespace", parameters)
+    relevance = np.full(len(away), -1.0)
+    relevance[chosen] = np.abs(away[chosen]) / own[chosen]
+    return _axes(generator, relevance, away, statistics, k, "stylespace", parameters)
 
 
 def stylespace_by_effect(

@@ -59,6 +59,11 @@ class StyleBasedGenerator(Generator):
         """
 
     @property
+    def rgb_styles(self) -> frozenset[str]:
+        """Paths, in the tree of `styles`, of those that make colours of the features."""
+        return frozenset()
+
+    @property
     def num_classes(self) -> int:
         """Number of classes; 0 if the generator is not conditional."""
         return self.config.c_dim

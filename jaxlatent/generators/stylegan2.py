@@ -325,6 +325,11 @@ class StyleGAN2(StyleBasedGenerator):
         return tuple(block.styles(codes) for block in self.blocks)
 
     @property
+    def rgb_styles(self) -> frozenset[str]:
+        """One for each block that has an image."""
+        return frozenset(f"{i}.torgb" for i in range(len(self.blocks)))
+
+    @property
     def num_blocks(self) -> int:
         """One block for each resolution."""
         return len(self.config.channels)

@@ -302,6 +302,11 @@ class StyleGAN3(StyleBasedGenerator):
         return tuple(a(codes[:, i]) for i, a in enumerate(self._affines()))
 
     @property
+    def rgb_styles(self) -> frozenset[str]:
+        """The last layer's."""
+        return frozenset({str(self.num_layers - 1)})
+
+    @property
     def num_blocks(self) -> int:
         """One block for each layer, that of the image included."""
         return len(self.config.layers)

@@ -52,6 +52,12 @@ class StyleSpace(Generator):
             for i in range(shape.shape[1])
         )
 
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Numbers of all channels but those that only make colours of the last feature maps."""
+        rgb = self.base.rgb_styles
+        return tuple(i for i, x in enumerate(self.channels) if x.rpartition(".")[0] not in rgb)
+
     def _shapes(self) -> Any:
         one = jnp.zeros((1, self.base.num_layers, self.base.code_dim))
         return jax.eval_shape(lambda base, codes: base.styles(codes), self.base, one)

@@ -63,7 +63,8 @@ def _slerp(a: Float[Array, "*c"], b: Float[Array, "*c"], t: Array) -> Float[Arra
     lengths_b, v = _polar(b)
     u = jnp.where(lengths_a > 0, u, v)
     v = jnp.where(lengths_b > 0, v, u)
-    cosine = jnp.sum(u * v, axis=-1, keepdims=True)
+    both_zero = (lengths_a == 0) & (lengths_b == 0)
+    cosine = jnp.where(both_zero, 1, jnp.sum(u * v, axis=-1, keepdims=True))
     # the difference to the nearer of v and -v keeps its digits where v is almost parallel to u
     side = jnp.where(cosine < 0, -1, 1).astype(u.dtype)
     away = side * v - u

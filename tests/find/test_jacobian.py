@@ -122,6 +122,27 @@ def test_robust_pca_separates_a_planted_sum():
         robust_pca(low + sparse, 0.1, steps=2)
 
 
+@pytest.mark.parametrize("sparsity", [1 / 60, 12**-0.5])
+def test_robust_pca_ends_at_the_minimum_for_a_matrix_that_is_no_such_sum(sparsity):
+    """The sum is convex: what no small change betters is its minimum."""
+    random = np.random.RandomState(0)
+    rows = random.standard_normal((24, 12)) * np.logspace(0, -2, 12)
+    matrix = rows.T @ rows
+    low, sparse = robust_pca(matrix, sparsity)
+    np.testing.assert_allclose(low + sparse, matrix, atol=1e-6 * np.linalg.norm(matrix))
+
+    def cost(change):
+        nuclear = np.abs(np.linalg.eigvalsh(low + change)).sum()
+        return nuclear + sparsity * np.abs(matrix - low - change).sum()
+
+    for size in (1e-3, 1e-1, 1):
+        for _ in range(50):
+            change = random.standard_normal((12, 1)) * (random.uniform(size=(12, 1)) < 0.3)
+            change = random.choice([-size, size]) * change @ change.T
+            assert cost(change) >= (1 - 1e-6) * cost(0)
+    assert min(cost(0.01 * low), cost(-0.01 * low), cost(0.01 * sparse)) >= (1 - 1e-6) * cost(0)
+
+
 @pytest.mark.usefixtures("lenient")
 def test_mistakes(linear):
     w = codes(linear, 1)

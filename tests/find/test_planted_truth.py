@@ -21,6 +21,8 @@ KEY = jax.random.key(11)
 D = 6
 QUICK = Training(steps=150, batch=8, learning_rate=0.05)
 WORLDS = {"linear": Strips(PlantedConfig(z_dim=D)), "blob": Blob(PlantedConfig(z_dim=D), 1)}
+WORLDS["wide linear"] = Strips(PlantedConfig(z_dim=64))  # a robust PCA needs wide matrices
+WORLDS["wide blob"] = Blob(PlantedConfig(z_dim=64), 1)
 TURN = np.linalg.qr(np.random.RandomState(5).standard_normal((D, D)))[0]
 ORTHOGONAL = TURN[:3] * np.array([[3.0], [2.0], [1.0]])
 SLANTED = np.array([[3.0, 0, 0, 0, 0, 0], [1.2, 1.2, 0, 0, 0, 0], [0, 0.5, 0.5, 0.5, 0, 0]]) @ TURN
@@ -190,12 +192,14 @@ def jacobians(world):
 
 def regions(finder, **options):
     """In the linear generator one strip; in the other all but the margin, where no spot is."""
-    box = {"linear": ((9, 11), (0, 12)), "blob": ((1, 11), (1, 11))}
 
     def cosines(world):
-        start = jnp.zeros((1, 1, D))
-        found = finder(WORLDS[world], start, box[world], 1 if world == "linear" else 2, **options)
-        return within(found, axes(world, 2) if world == "linear" else axes(world, 1, 2))
+        start = jnp.zeros((1, 1, WORLDS[world].z_dim))
+        if world.endswith("linear"):
+            found = finder(WORLDS[world], start, ((9, 11), (0, 12)), 1, **options)
+            return within(found, axes(world, 2))
+        found = finder(WORLDS[world], start, ((1, 11), (1, 11)), 2, **options)
+        return within(found, axes(world, 1, 2))
 
     return cosines
 
@@ -283,6 +287,8 @@ TABLE = [
     ("resefa", "blob", 0.99, regions(find.resefa)),
     ("lowrankgan", "linear", 0.999, regions(find.lowrankgan, sparsity=float("inf"))),
     ("lowrankgan", "blob", 0.99, regions(find.lowrankgan, sparsity=float("inf"))),
+    ("lowrankgan", "wide linear", 0.999, regions(find.lowrankgan)),
+    ("lowrankgan", "wide blob", 0.99, regions(find.lowrankgan)),
     ("stylespace", "StyleGAN2", 1.0, alike),
     ("stylespace_by_effect", "StyleGAN2", 1.0, channel(find.stylespace_by_effect, 1)),
     ("styleclip", "StyleGAN2", 0.999, channel(find.styleclip, 1e-6)),
@@ -290,7 +296,12 @@ TABLE = [
 SLOW = {
     *(f"ganspace_activations {world}" for world in WORLDS),
     *(f"steerability {world}" for world in WORLDS),
-    *("ganalyze linear", "scorer_gradients linear"),
+    *(
+        "ganalyze linear",
+        "scorer_gradients linear",
+        "lowrankgan wide linear",
+        "lowrankgan wide blob",
+    ),
     *(f"{finder} StyleGAN2" for finder in ("stylespace", "stylespace_by_effect", "styleclip")),
 }
 

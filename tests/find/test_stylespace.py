@@ -61,6 +61,19 @@ def test_the_view_renders_what_its_generator_renders(version):
     assert view.spaces["z"] == (1, 6)
 
 
+def test_channels_that_only_colour_are_no_feature_channels():
+    left_out = {
+        "1": [],
+        "2": ["0.torgb", "1.torgb", "2.torgb"],
+        "3": ["3"],
+    }  # the Fourier features are 0
+    for version, config in CONFIGS.items():
+        view = StyleSpace(filled(config))
+        rest = set(range(view.code_dim)) - set(view.feature_channels)
+        names = {view.channels[i].rpartition(".")[0] for i in rest}
+        assert sorted(names) == left_out[version]
+
+
 def test_one_channel_moves_one_channel(view, styles):
     """A channel of the last image layer scales one feature's share of the image."""
     name = "2.torgb.1"
@@ -96,12 +109,20 @@ def test_examples_that_are_alike_in_a_channel_point_to_it(view, styles):
     positives = styles[:6].at[:, 0, channel].set(low)
     found = stylespace(view, positives, statistics, 4)
     assert found.names[0] == "1.conv0.2"
+    colours = [i for i, name in enumerate(view.channels) if "torgb" in name]
+    alike = positives.at[:, 0, colours].set(
+        statistics.mean[colours] + 9 * statistics.deviation[colours]
+    )
+    assert stylespace(view, alike, statistics, 1).names == ("1.conv0.2",)
+    every = stylespace(view, alike, statistics, 1, channels=range(view.code_dim))
+    assert every.names[0] in [view.channels[i] for i in colours]
     direction = found[found.index("1.conv0.2")]
     assert direction.vectors[0, 0, channel] == -1
     assert (np.diff(found.scores) <= 0).all()
     rows = (np.asarray(positives, np.float64)[:, 0] - statistics.mean) / statistics.deviation
     relevance = np.abs(rows.mean(0)) / rows.std(0)
-    np.testing.assert_allclose(found.scores, np.sort(relevance)[::-1][:4], rtol=1e-4)
+    ranked = np.sort(relevance[list(view.feature_channels)])[::-1]
+    np.testing.assert_allclose(found.scores, ranked[:4], rtol=1e-4)
     np.testing.assert_allclose(direction.scale, statistics.deviation[channel], rtol=1e-6)
     assert found.space == "s"
 
@@ -164,8 +185,14 @@ def test_mistakes(view, styles, dcgan):
             channel_statistics(wrong)
     with pytest.raises(UserError, match="two or more examples are needed, got 1"):
         stylespace(view, styles[:1], statistics, 1)
-    with pytest.raises(UserError, match=f"k must be in 1 to {width}, got 0"):
-        stylespace(view, styles, statistics, 0)
+    with pytest.raises(UserError, match="examples hold numbers that are not finite"):
+        stylespace(view, styles.at[0, 0, 0].set(np.nan), statistics, 1)
+    for k in (0, width):
+        with pytest.raises(UserError, match=rf"k must be in 1 to \d+, got {k}"):
+            stylespace(view, styles, statistics, k)
+    for channels in ([], [-1], [width], [0.5]):
+        with pytest.raises(UserError, match=f"channels must be in 0 to {width - 1}, got"):
+            stylespace(view, styles, statistics, 1, channels=channels)
     with pytest.raises(UserError, match=f"statistics of {width} channels are needed"):
         stylespace(view, styles, channel_statistics(np.zeros((2, 1, 3))), 1)
     with pytest.raises(

@@ -10,12 +10,20 @@ import pytest
 import jaxlatent
 from jaxlatent import UserError
 from jaxlatent.generators import StyleGAN2Config
-from jaxlatent.networks import EncoderConfig, LPIPSConfig, ResNetConfig, TrunkConfig
+from jaxlatent.networks import (
+    AttributesConfig,
+    Category,
+    EncoderConfig,
+    LPIPSConfig,
+    ResNetConfig,
+    TrunkConfig,
+)
 from jaxlatent.parameters import build, fingerprint, parameter_shapes
 
 DECODER = StyleGAN2Config((4, 3), z_dim=5, w_dim=6, mapping_widths=(6,), mapping_lr_multiplier=0.1)
 SQUEEZE = TrunkConfig("squeezenet1_1", (6, *(4, 5, 4) * 8))
 ENCODER = EncoderConfig("e4e", 4, 6, (1, 1, 1, 1), (16, 16, 17, 18), decoder=DECODER)
+HAT = Category("hat", ("none", "cap", "crown"), 1.5)
 CASES = {  # a config, how to call its network, the sides of its images
     "resnet": (ResNetConfig(5, (1, 1), (4, 5), (8, 9), 6), lambda m, x: m(x), (33, 40)),
     "trunk": (SQUEEZE, lambda m, x: m(x), (36, 33)),
@@ -23,6 +31,11 @@ CASES = {  # a config, how to call its network, the sides of its images
         LPIPSConfig(TrunkConfig("alexnet", (4, 5, 6, 5, 4))),
         lambda m, x: m(x, x[:, ::-1]),
         (63, 64),
+    ),
+    "attributes": (
+        AttributesConfig((HAT,), (), (4, 5), 1, side=16),
+        lambda m, x: m.scores(x),
+        (16, 16),
     ),
     "encoder": (ENCODER, lambda m, x: m.encode(x), (32, 48)),
 }

@@ -31,8 +31,10 @@ def _sides(positive: list[int], negative: list[int]) -> tuple[list[int], list[in
     return list(dict.fromkeys(positive)), list(dict.fromkeys(negative))
 
 
-def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    return value if value == float("inf") else finite(context, parameter, value)
+def _a_number(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    return value if value in (None, float("inf")) else finite(context, parameter, value)
 
 
 def _called(_context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -151,9 +153,8 @@ def _within(directions: "Directions") -> "Iterable[str]":
 @CHOSEN
 @MOVED
 @click.option(
-    "--sparsity", type=click.FloatRange(0, min_open=True), default=1 / 60, show_default="1/60",
-    callback=_a_number,
-    help="Weight of the sparse part: larger for codes of less than 512 numbers; inf for none.",
+    "--sparsity", type=click.FloatRange(0, min_open=True), show_default="1/sqrt(codes' width)",
+    callback=_a_number, help="Weight of the sparse part (in the paper 1/60); inf for none.",
 )  # fmt: skip
 @click.option(
     "--tolerance", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=1e-3,
@@ -166,7 +167,7 @@ def lowrankgan(
     region: "Region",
     chosen: Arguments,
     moved: Arguments,
-    sparsity: float,
+    sparsity: float | None,
     tolerance: float,
 ) -> "Directions":
     """What changes a region and leaves the rest (NeurIPS 2021)."""

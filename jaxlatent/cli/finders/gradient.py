@@ -15,7 +15,7 @@ from jaxlatent.cli.finders.command import (
     trained,
 )
 from jaxlatent.cli.finders.samples import Samples, samples
-from jaxlatent.cli.finders.scores import attribute, statistics
+from jaxlatent.cli.finders.scores import attribute, scorers_of
 from jaxlatent.cli.options import finite
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def ganalyze(
 
     return find.ganalyze(
         generator,
-        scorer=statistics(generator, [attribute])[attribute],
+        scorer=scorers_of(generator, [attribute])[attribute],
         key=key_of(seed),
         reach=reach,
         keep_norm="w" not in generator.spaces,
@@ -86,7 +86,7 @@ def gradients(
 
     from jaxlatent import find
 
-    scorers = statistics(generator, attributes)
+    scorers = scorers_of(generator, attributes)
 
     def scores(images: "Array") -> "Array":
         return jnp.stack([scorer(images) for scorer in scorers.values()], axis=1)

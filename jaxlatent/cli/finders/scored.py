@@ -29,6 +29,7 @@ def _accuracies(directions: "Directions") -> "Iterable[str]":
 @finder(
     "jaxlatent find boundary ffhq --scores smile.npy --names smile -o smile.safetensors",
     "jaxlatent find boundary faces --attribute brightness -n 5000 -o light.safetensors",
+    "jaxlatent find boundary avatars --attribute glasses --ratio 0.1 -o glasses.safetensors",
     tell=_accuracies,
     check=agree,
 )
@@ -179,8 +180,9 @@ def stylespace(
 ) -> "Directions":
     """Single style channels of a StyleGAN (StyleSpace, CVPR 2021).
 
-    Channels rank by how unusual, and how alike, samples with the attribute are in them. Directions
-    are in the space s; `jaxlatent sweep` knows what to do.
+    Channels of feature maps rank by how unusual, and how alike, samples with the attribute are in
+    them; those of ToRGB are left out. Directions are in the space s; `jaxlatent sweep` knows what
+    to do.
     """
     import jax
     import numpy as np

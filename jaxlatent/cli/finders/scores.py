@@ -1,4 +1,4 @@
-"""Options that say what scores samples: statistics of their images, or a file."""
+"""Options that say what scores samples: statistics of their images, a network, or a file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import click
 
 from jaxlatent.cli.finders.command import Command, together
 from jaxlatent.cli.finders.samples import Samples
-from jaxlatent.errors import UserError
+from jaxlatent.errors import UserError, listed
 from jaxlatent.files import read_npy
 
 if TYPE_CHECKING:
@@ -21,28 +21,51 @@ STATISTICS = ("brightness", "contrast", "warmth")
 _ONE = "give either --attribute or --scores FILE.npy"
 
 
+def _known(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Checks attributes by the model's name, before it is loaded."""
+    asked = [] if value is None else [value] if isinstance(value, str) else value
+    if {*asked} <= {*STATISTICS}:
+        return value
+    from jaxlatent.embedded import load_reader
+
+    reader = load_reader(context.params["model"])
+    names = [*STATISTICS, *(() if reader is None else reader.names)]
+    for name in asked:
+        if name not in names:
+            told = ", ".join(map(repr, names))
+            raise click.BadParameter(f"{name!r} is not one of {told}", context, parameter)
+    return value
+
+
 def attribute(several: bool, **options: Any) -> Callable[[Command], Command]:
-    """Adds the option that names statistics of images."""
+    """Adds the option that names attributes of images."""
     return click.option(
         "--attribute", "attributes" if several else "attribute", multiple=several,
-        type=click.Choice(STATISTICS), **options,
-        help=f"A statistic of the images{'; may be given more than once' * several}.",
+        metavar="NAME", callback=_known, **options,
+        help=f"A statistic of the images ({', '.join(STATISTICS)}), or, for avatars, an attribute "
+        f"that their network reads, such as glasses{'; may be given more than once' * several}.",
     )  # fmt: skip
 
 
-def statistics(generator: "Generator", names: Sequence[str]) -> dict[str, Any]:
-    """Returns the scorers of these names, if the generator's images have such statistics."""
+def scorers_of(generator: "Generator", names: Sequence[str]) -> dict[str, Any]:
+    """Returns the scorers of these names, if the generator's images have such attributes."""
     from jaxlatent import scorers
+    from jaxlatent.embedded import reader_of
 
     channels = generator.image_shape[2]
     if "warmth" in names and channels != 3:
         raise UserError(f"warmth is of images with 3 channels; these have {channels}")
-    return {name: getattr(scorers, name) for name in names}
+    others = [name for name in names if name not in STATISTICS]
+    reader = reader_of(generator) if others else None
+    if others and reader is None:
+        raise UserError(f"no network of the package reads {listed(others)} in these images")
+    read = {} if reader is None else {name: reader.scorer(name) for name in others}
+    return {name: read[name] if name in read else getattr(scorers, name) for name in names}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What scores samples: statistics of their images, or the columns [n, a] of a file."""
+    """What scores samples: attributes of their images, or the columns [n, a] of a file."""
 
     names: list[str]
     file: str = ""
@@ -79,16 +102,16 @@ class Scores:
     def of(self, generator: "Generator", samples: Samples) -> "Scored":
         """Returns the samples' codes and scores; a file says how many samples there are."""
         if self.values is None:
-            return self._statistics(generator, samples)
+            return self._attributes(generator, samples)
         codes = samples.latents(generator, range(self.count(samples)))
         return Scored(codes, self.values, self.names)
 
-    def _statistics(self, generator: "Generator", samples: Samples) -> "Scored":
+    def _attributes(self, generator: "Generator", samples: Samples) -> "Scored":
         import jax.numpy as jnp
 
         from jaxlatent.scorers import score
 
-        scorers = statistics(generator, self.names)
+        scorers = scorers_of(generator, self.names)
         samples.check(generator, (1, generator.code_dim), needed=True)
         found = samples.latents(generator)
         classes = None if samples.label is None else jnp.full(len(found), samples.label)
