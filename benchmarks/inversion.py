@@ -1,91 +1,38 @@
-"""Inversion of a face DCGAN: many images in one call against one after the other in plain torch.
+"""Inversion: how well codes come back, how fast, and what the loop costs.
 
-`python -m benchmarks.inversion speed` compares times at equal final losses,
-`python -m benchmarks.inversion recovery` says how well generated faces come back. Both need the
-package generateme (see `jaxlatent demo`), the first one torch too.
+`python -m benchmarks.inversion speed` times many images in one call against one after the other in
+plain torch, `recovery` inverts what generators made, `loop` compares a Python loop over the step
+with `lax.scan`. The faces need the package generateme (see `jaxlatent demo`), `speed` torch.
 """
 
 import importlib
 import json
-import math
+import statistics
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import jaxlatent
 from benchmarks.harness import environment
+from benchmarks.peers.inversion import FALL, RATE, one_after_the_other, torch_peer
+from jaxlatent import Edit, edit, find
 from jaxlatent.demo import find_checkpoint
+from jaxlatent.files import atomic_file
 from jaxlatent.generators import DCGAN, Generator
-from jaxlatent.invert import Recipe, Schedule, invert
+from jaxlatent.invert import Recipe, Schedule, checks, invert, nearest
+from jaxlatent.invert.loop import How, begin, step
 from jaxlatent.invert.presets import z_adam
+from jaxlatent.invert.starts import start
+from jaxlatent.invert.work import Work
 
-_RATE, _FALL = 0.1, 0.5
 _KEY = jax.random.key(0)
-
-
-def _faces(generator: Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images of the generator's own, and other codes to start from."""
-    z = generator.sample_z(jax.random.key(1), n)
-    starts = np.asarray(generator.sample_z(jax.random.key(2), n))
-    return jaxlatent.render(generator, generator.broadcast(z)), starts
-
-
-def torch_peer(generator: DCGAN) -> Any:
-    """Returns the same network in torch, with everything but relu and tanh left out."""
-    torch: Any = importlib.import_module("torch")
-    config = generator.config
-    if (config.activation, config.output_activation) != ("relu", "tanh"):
-        raise ValueError(f"the peer has relu and tanh, not {config}")
-    modules = []
-    for i, layer in enumerate(generator.layers):
-        kernel = np.array(layer.kernel[...])[::-1, ::-1].transpose(2, 3, 0, 1)
-        bias, norm = layer.bias, layer.norm
-        geometry = layer.stride, layer.padding, layer.output_padding
-        convolution = torch.nn.ConvTranspose2d(
-            kernel.shape[0], kernel.shape[1], kernel.shape[2], *geometry, bias=bias is not None
-        )
-        convolution.weight.data = torch.from_numpy(kernel.copy())
-        if bias is not None:
-            convolution.bias.data = torch.from_numpy(np.array(bias[...]))
-        modules.append(convolution)
-        if norm is not None:
-            batch_norm = torch.nn.BatchNorm2d(kernel.shape[1], eps=config.norm_epsilon)
-            batch_norm.weight.data = torch.from_numpy(np.array(norm.scale[...]))
-            batch_norm.bias.data = torch.from_numpy(np.array(norm.bias[...]))
-            batch_norm.running_mean = torch.from_numpy(np.array(norm.mean[...]))
-            batch_norm.running_var = torch.from_numpy(np.array(norm.variance[...]))
-            modules.append(batch_norm)
-        last = i + 1 == len(generator.layers)
-        modules.append(torch.nn.Tanh() if last else torch.nn.ReLU())
-    return torch.nn.Sequential(*modules).eval().requires_grad_(False)
-
-
-def one_after_the_other(
-    network: Any, images: np.ndarray, starts: np.ndarray, steps: int
-) -> np.ndarray:
-    """Runs the same algorithm in torch, an image at a time, and returns the least losses."""
-    torch: Any = importlib.import_module("torch")
-    losses = []
-    for image, start in zip(images, starts, strict=True):
-        target = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
-        z = torch.tensor(start[None, :, None, None], requires_grad=True)
-        optimiser = torch.optim.Adam([z], lr=_RATE, betas=(0.9, 0.999))
-        least = math.inf
-        for step in range(steps):
-            left = min(1.0, (1.0 - step / steps) / _FALL)
-            for group in optimiser.param_groups:
-                group["lr"] = _RATE * (0.5 - 0.5 * math.cos(left * math.pi))
-            optimiser.zero_grad()
-            loss = torch.square(network(z) - target).mean()
-            least = min(least, loss.item())
-            loss.backward()
-            optimiser.step()
-        with torch.no_grad():
-            losses.append(min(least, torch.square(network(z) - target).mean().item()))
-    return np.array(losses)
+_OUT = click.option("--out", type=click.Path(path_type=Path), help="JSON file to write.")
 
 
 @click.group()
@@ -93,55 +40,155 @@ def main() -> None:
     """Measure inversion on this machine."""
 
 
-def _generator() -> DCGAN:
+def _told(rows: list[dict[str, Any]], out: Path | None) -> None:
+    """Prints rows as a table of Markdown, and writes them with the machine's description."""
+    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(_cell(value) for value in row.values()) + " |")
+    if out is not None:
+        text = json.dumps({"environment": environment(), "results": rows}, indent=2) + "\n"
+        with atomic_file(out) as temporary:
+            temporary.write_text(text)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _faces() -> DCGAN:
     generator = jaxlatent.load(find_checkpoint())
     if not isinstance(generator, DCGAN):
         raise TypeError(f"a DCGAN was expected, got {generator.family}")
     return generator
 
 
+def _psnr(a: Any, b: Any) -> Any:
+    error = np.square(np.asarray(a) - np.asarray(b)).mean((1, 2, 3), dtype=np.float64)
+    return 10 * np.log10(4 / np.maximum(error, 1e-12))
+
+
 @main.command()
 @click.option("--images", "sizes", default="1,8,64", show_default=True, help="Batches.")
 @click.option("--steps", default=100, show_default=True)
-def speed(sizes: str, steps: int) -> None:
-    """Print wall and CPU seconds, without compiling, and the median of the least losses."""
-    generator = _generator()
+@click.option("--rounds", default=3, show_default=True, help="Pairs, of which the median counts.")
+@_OUT
+def speed(sizes: str, steps: int, rounds: int, out: Path | None) -> None:
+    """Compare seconds, without compiling, and the medians of the least losses."""
+    torch: Any = importlib.import_module("torch")
+    generator = _faces()
     network = torch_peer(generator)
-    recipe = Recipe("z", steps, Schedule(_RATE, fall=_FALL))
-    print(json.dumps(environment()))
-    print("images  ours s (CPU s)  torch s (CPU s)  ratio  median loss: ours, torch")
+    recipe = Recipe("z", steps, Schedule(RATE, fall=FALL))
+    rows = []
     for n in map(int, sizes.split(",")):
-        images, starts = _faces(generator, n)
-        invert(generator, images, recipe, _KEY, codes=starts)  # compiles
-        wall, cpu = time.perf_counter(), time.process_time()
-        found = invert(generator, images, recipe, _KEY, codes=starts)
-        ours = time.perf_counter() - wall, time.process_time() - cpu
-        wall, cpu = time.perf_counter(), time.process_time()
-        losses = one_after_the_other(network, images, starts, steps)
-        theirs = time.perf_counter() - wall, time.process_time() - cpu
-        print(
-            f"{n:>6}  {ours[0]:.2f} ({ours[1]:.2f})  {theirs[0]:.2f} ({theirs[1]:.2f})  "
-            f"{theirs[0] / ours[0]:.2f}  {np.median(found.loss):.2e}, {np.median(losses):.2e}"
+        codes = generator.sample_z(jax.random.key(1), n)
+        starts = np.asarray(generator.sample_z(jax.random.key(2), n))
+        images = jaxlatent.render(generator, generator.broadcast(codes))
+        ours = partial(invert, generator, images, recipe, _KEY, codes=starts)
+        ours()  # compiles
+        pairs = []
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            found = ours()
+            between = time.perf_counter()
+            losses = one_after_the_other(network, images, starts, steps)
+            pairs.append((between - begun, time.perf_counter() - between))
+        rows.append(
+            {
+                "images": n,
+                "ours s": statistics.median(a for a, _ in pairs),
+                "torch s": statistics.median(b for _, b in pairs),
+                "ratio": statistics.median(b / a for a, b in pairs),
+                "ours loss": float(np.median(found.loss)),
+                "torch loss": float(np.median(losses)),
+                "steps": steps,
+                "torch": torch.__version__,
+            }
         )
+    _told(rows, out)
 
 
 @main.command()
+@click.argument("model", type=click.Choice(["faces", "avatars"]))
 @click.option("--seeds", default=64, show_default=True)
 @click.option("--steps", default=500, show_default=True)
-@click.option("--restarts", default=4, show_default=True)
-def recovery(seeds: int, steps: int, restarts: int) -> None:
-    """Print the PSNR of faces that the generator made, found from random starts."""
-    generator = _generator()
-    images, _ = _faces(generator, seeds)
-    start = time.perf_counter()
-    found = invert(generator, images, z_adam(generator, steps, restarts), _KEY)
-    psnr = 10 * np.log10(4 / np.square(found.images - images).mean((1, 2, 3)))
-    low, middle, high = np.percentile(psnr, [10, 50, 90])
-    print(
-        f"{seeds} faces, {steps} steps, {restarts} starts each, "
-        f"{time.perf_counter() - start:.0f} s: PSNR median {middle:.1f} dB, "
-        f"10% below {low:.1f}, 10% above {high:.1f}, worst {psnr.min():.1f}"
-    )
+@click.option("--restarts", default=4, show_default=True, help="Of the faces.")
+@_OUT
+def recovery(model: str, seeds: int, steps: int, restarts: int, out: Path | None) -> None:
+    """Invert images that the generator made: faces into z, avatars into w+; PSNR in dB.
+
+    Edited are both the true and the found codes, along SeFa's first direction by 2.
+    """
+    generator: Generator = _faces() if model == "faces" else jaxlatent.load("avatars")
+    z = generator.sample_z(jax.random.key(1), seeds)
+    codes = generator.broadcast(generator.map(z))
+    images = jaxlatent.render(generator, codes)
+    begun, starts = time.perf_counter(), None
+    recipe = z_adam(generator, steps, restarts)
+    if model == "avatars":
+        recipe = Recipe("w+", steps, Schedule(0.05, fall=0.5))
+        starts = nearest(generator, images, jax.random.key(2), "w+")
+    found = invert(generator, images, recipe, _KEY, codes=starts)
+    seconds = time.perf_counter() - begun
+    moved = Edit(find.sefa(generator.affines(), 1).bind(generator), [2.0])
+    pairs = [edit(generator, jnp.asarray(c), moved) for c in (codes, found.codes)]
+    edited = [jaxlatent.render(generator, c) for c in pairs]
+    psnr = _psnr(found.images, images)
+    row = {
+        "model": model,
+        "space": recipe.space,
+        "images": seeds,
+        "steps": steps,
+        "starts": recipe.restarts,
+        "median dB": float(np.median(psnr)),
+        "10% below": float(np.percentile(psnr, 10)),
+        "worst dB": float(psnr.min()),
+        "edited, median dB": float(np.median(_psnr(*edited))),
+        "s": seconds,
+    }
+    _told([row], out)
+
+
+@main.command()
+@click.option("--steps", default=50, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+@_OUT
+def loop(steps: int, rounds: int, out: Path | None) -> None:
+    """Compare a Python loop over the compiled step with `lax.scan`, on the faces."""
+    generator = _faces()
+    recipe = Recipe("z", steps, Schedule(RATE, fall=FALL), start="sample")
+    how = How.of(recipe)
+
+    @jax.jit
+    def scanned(work: Work, state: Any) -> Any:
+        return jax.lax.scan(lambda s, _: step(work, s, how), state, length=steps)
+
+    def in_python(work: Work, state: Any) -> Any:
+        losses = []
+        for _ in range(steps):
+            state, loss = step(work, state, how)
+            losses.append(loss)
+        return state, losses
+
+    rows = []
+    for n in (1, 8, 64):
+        keys = jax.random.split(_KEY, n)
+        images = generator.synthesize(generator.sample_z(keys, n)[:, None])
+        work = Work(
+            generator, images, keys, None, None, checks.terms(recipe), None, jnp.zeros(()), "z",
+            "const",
+        )  # fmt: skip
+        ways: dict[str, Any] = {"Python loop": in_python, "scan": scanned}
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(rounds + 1):
+            for name, way in ways.items():
+                state = begin(recipe, start(recipe, work))
+                begun = time.perf_counter()
+                jax.block_until_ready(way(work, state))
+                if number:  # the first one compiles
+                    taken[name].append((time.perf_counter() - begun) / steps * 1e3)
+        row = {f"{name}, ms a step": statistics.median(t) for name, t in taken.items()}
+        rows.append({"images": n, **row})
+    _told(rows, out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import compare, environment
-from benchmarks.inversion import one_after_the_other, torch_peer
+from benchmarks.peers.inversion import one_after_the_other, torch_peer
 from jaxlatent.invert import Recipe, Schedule, invert
 
 

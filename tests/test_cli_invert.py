@@ -1,6 +1,12 @@
 """`jaxlatent invert` end to end: what it writes, goes on with, and refuses."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -102,11 +108,55 @@ def test_an_interrupted_run_goes_on(run, tmp_path, monkeypatch):
     assert run(*whole, "-o", "found")[0] == 130
     assert sorted(p.name for p in tmp_path.iterdir() if "found" in p.name) == ["found.run"]
     saved.clear()
+    refused(run(*whole, "-o", "found"), "found.run keeps an interrupted run: go on with --resume")
     assert run(*whole, "--resume", "-o", "found")[0] == 0
     assert saved[0] == 6
     with np.load("whole/codes.npz") as a, np.load("found/codes.npz") as b:
         np.testing.assert_array_equal(a["codes"], b["codes"])
     assert not (tmp_path / "found.run").exists()
+
+
+def test_from_the_nearest_sample(run):
+    assert run("dcgan", "a.png", "--nearest", *FAST, "-o", "found")[0] == 0
+    with np.load("found/codes.npz") as held:
+        method = json.loads(str(held["provenance"]))["method"]
+    assert method == "z-adam from the nearest sample"
+    refused(run("dcgan", "a.png", "--nearest", "--restarts", 2, "-o", "x"), "leave --restarts out")
+
+
+@pytest.mark.slow
+def test_a_killed_run_of_64_ends_with_the_same_bits(run, tmp_path, models):
+    generator = jaxlatent.load(models / "dcgan")
+    keys = jaxlatent.keys.seed_keys(range(64))
+    images = jaxlatent.render(generator, generator.sample_z(keys, 64)[:, None])
+    pictures = [f"{i}.png" for i in range(64)]
+    for name, image in zip(pictures, to_uint8(images), strict=True):
+        Image.fromarray(image).save(name)
+    whole = ("dcgan", *pictures, "--steps", 60)
+    assert run(*whole, "-o", "whole")[0] == 0
+    code = (
+        "import sys; from jaxlatent.cli import main; from jaxlatent.invert import resume\n"
+        "resume._SECONDS = 0.0; main(['invert', *sys.argv[1:]])"
+    )
+    arguments = [str(models / "dcgan"), *pictures, "--steps", "60", "-o", "found"]
+    paths = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], env=os.environ | {"PYTHONPATH": paths}
+    )
+    try:
+        end = time.monotonic() + 240
+        while not list(tmp_path.glob("found.run/part-[1-9]*.npz")):  # in the middle: second chunk
+            assert child.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+    assert not (tmp_path / "found").exists()
+    assert run(*whole, "--resume", "-o", "found")[0] == 0
+    with np.load("whole/codes.npz") as a, np.load("found/codes.npz") as b:
+        assert a["codes"].shape[0] == 64
+        np.testing.assert_array_equal(a["codes"], b["codes"])
 
 
 @pytest.mark.slow

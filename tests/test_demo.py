@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import jaxlatent
 from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError, demo, embedded
 from jaxlatent.cli import main
-from jaxlatent.demo import avatars, faces
+from jaxlatent.demo import avatars, faces, unseen
 from jaxlatent.demo.clock import Clock
 from jaxlatent.demo.report import Matrix, Section, Sheet, write_page
 from jaxlatent.generators import StyleGAN2Config
@@ -40,6 +41,10 @@ def toys(monkeypatch):
     monkeypatch.setattr(avatars, "load_embedded", nets.__getitem__)
     monkeypatch.setattr(avatars, "_SCORED", 200)
     monkeypatch.setattr(avatars, "_TESTED", 8)
+    pictures = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 3)).astype(np.float32)
+    monkeypatch.setattr(unseen, "unseen", lambda: pictures)
+    monkeypatch.setattr(unseen, "RECIPE", replace(unseen.RECIPE, steps=3))
+    monkeypatch.setattr(unseen, "_SAMPLES", 16)
 
 
 @pytest.fixture

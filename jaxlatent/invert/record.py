@@ -39,14 +39,16 @@ def folder(out: str, resume: bool) -> Iterator[tuple[Path, Path]]:
 
     Args:
         out: absent, empty, or an earlier inversion, then replaced.
-        resume: whether to go on with the state of an interrupted run, which otherwise is dropped.
+        resume: whether to go on with an interrupted run, whose state otherwise is in the way.
     """
     state = Path(f"{out}.run")
     with atomic_folder(out, _is_inversion) as temporary:
         if state.exists() and not is_run(state):
             raise UserError(f"{state} is in the way of the run's state; move it elsewhere")
         if state.exists() and not resume:
-            shutil.rmtree(state)
+            raise UserError(
+                f"{state} keeps an interrupted run: go on with --resume, or delete it to begin anew"
+            )
         yield temporary, state
     shutil.rmtree(state, ignore_errors=True)
 

@@ -31,7 +31,7 @@ def start(recipe: Recipe, work: Work, codes: Any = None) -> Variables:
     elif recipe.start == "sample" and recipe.chart is not None:
         code = _normal(work.keys, (rows, width))
     elif recipe.start == "sample":
-        code = _sampled(generator, work.keys, work.label, recipe.space)
+        code = sampled(generator, work.keys, work.label, recipe.space)
     elif recipe.chart is not None or recipe.space == "z":
         code = jnp.zeros((n, rows, width))
     else:
@@ -48,7 +48,8 @@ def start(recipe: Recipe, work: Work, codes: Any = None) -> Variables:
 
 
 @partial(jax.jit, static_argnames="space")
-def _sampled(generator: Generator, keys: Array, label: Any, space: str) -> Float[Array, "n m d"]:
+def sampled(generator: Generator, keys: Array, label: Any, space: str) -> Float[Array, "n m d"]:
+    """Returns random codes of a space, one for each key."""
     z = generator.sample_z(keys, keys.shape[0])
     if space == "z":
         return z[:, None]

@@ -1,0 +1,1 @@
+"""The originals' algorithms, restated in plain torch to be compared with."""

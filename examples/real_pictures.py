@@ -1,0 +1,113 @@
+"""Pictures that no generator made, inverted and edited: `real_pictures.py OUT`.
+
+Six rendered avatars that nothing was trained on, into w+ of the avatars' StyleGAN2; the astronaut
+that comes with scikit-image, into z of the face DCGAN. Needs the packages scikit-image and
+generateme; takes about ten minutes on two cores.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+import jaxlatent
+from jaxlatent import Directions, Edit, find
+from jaxlatent.demo.faces import find_checkpoint
+from jaxlatent.demo.unseen import psnr, unseen
+from jaxlatent.generators import Generator
+from jaxlatent.invert import Inversion, Recipe, Schedule, edit_image, invert, nearest, ssim
+from jaxlatent.invert.presets import z_adam
+from jaxlatent.sheet import contact_sheet
+
+_CROP = (126, 0, 326, 200)  # head and shoulders, as in the faces that the DCGAN learned from
+
+
+def astronaut() -> Float[np.ndarray, "1 64 64 3"]:
+    """Returns the face of scikit-image's astronaut (NASA, in the public domain), in [-1, 1]."""
+    from skimage.data import astronaut as picture
+
+    face = Image.fromarray(picture()).crop(_CROP).resize((64, 64), Image.Resampling.LANCZOS)
+    return np.asarray(face, np.float32)[None] / 127.5 - 1
+
+
+def figures(found: Inversion, images: Float[np.ndarray, "n h w c"]) -> dict[str, list[float]]:
+    """Returns PSNR in dB and SSIM of each image."""
+    alike = ssim(jnp.clip(found.images, -1, 1), jnp.asarray(images))
+    return {
+        "psnr": [round(float(value), 2) for value in psnr(found.images, images)],
+        "ssim": [round(float(value), 3) for value in alike],
+    }
+
+
+def sheet(
+    path: Path,
+    generator: Generator,
+    images: Float[np.ndarray, "n h w c"],
+    found: Inversion,
+    edits: list[tuple[Directions, float]],
+    more: dict[str, Float[np.ndarray, "n h w c"]],
+) -> None:
+    """Writes a row for each image: itself, its inversion, edits of it, and what else there is."""
+    columns = {"picture": images, "inverted": found.images}
+    for direction, step in edits:
+        codes = jaxlatent.edit(generator, jnp.asarray(found.codes), Edit(direction, [step]))
+        columns[f"{direction.names[0]} {step:+g}"] = jaxlatent.render(generator, codes)
+    columns |= more
+    labels = [f"{value:.1f} dB" for value in psnr(found.images, images)]
+    picture = contact_sheet(np.stack(list(columns.values()), axis=1), labels, list(columns))
+    picture.save(path, quality=90)
+
+
+def avatars(out: Path) -> dict[str, list[float]]:
+    """Inverts rendered avatars into w+ and moves them along differences of means."""
+    generator, net = jaxlatent.load("avatars"), jaxlatent.load_model("avatars-attributes")
+    z = generator.sample_z(jax.random.key(7), 4000)
+    w = generator.map(z)
+    table = jaxlatent.scorers.score(generator, generator.broadcast(w), net)
+    names = ("glasses", "beard", "skin: dark", "hair: big")
+    scores = table[:, [net.names.index(name) for name in names]]
+    directions = find.difference_of_means(np.asarray(w), scores, names, threshold=0.0)
+    directions = directions.bind(generator, space="w")
+    images = unseen()
+    recipe = Recipe("w+", 500, Schedule(0.05, fall=0.5))
+    starts = nearest(generator, images, jax.random.key(5))
+    found = invert(generator, images, recipe, jax.random.key(6), codes=starts)
+    sheet(out / "avatars.jpg", generator, images, found, [(one, 1.0) for one in directions], {})
+    return figures(found, images)
+
+
+def faces(out: Path) -> dict[str, list[float]]:
+    """Inverts the astronaut into z, moves her along SeFa's directions, and keeps the background."""
+    generator = jaxlatent.load(find_checkpoint())
+    directions = find.sefa(generator.affines(), 6).bind(generator)
+    image = astronaut()
+    y, x = np.mgrid[:64, :64]
+    outside = np.clip((np.hypot((x - 32) / 22, (y - 34) / 30) - 0.9) / 0.2, 0, 1)
+    longer_hair = Edit(directions[[2]], [-2.0])
+    edited = edit_image(
+        image, generator, longer_hair, z_adam(generator, 500, 16), jax.random.key(0), keep=outside
+    )
+    more = {"sefa 2 -2, rest kept": edited.images}
+    moves = [(directions[[k]], step) for k, step in ((2, -2.0), (2, 2.0), (0, 1.4), (5, 2.0))]
+    sheet(out / "astronaut.jpg", generator, image, edited.inversion, moves, more)
+    return figures(edited.inversion, image)
+
+
+def main(out: str) -> None:
+    """Writes two sheets and their figures."""
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {"avatars": avatars(folder), "astronaut": faces(folder)}
+    (folder / "figures.json").write_text(json.dumps(told, indent=1) + "\n")
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
