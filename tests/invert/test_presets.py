@@ -90,7 +90,7 @@ def test_presets_of_w_better_images(stylegan2, images, name):
     assert (found.loss < 0.9 * found.history[0]).all()
 
 
-@pytest.mark.parametrize("name", ["z-adam", "glo"])
+@pytest.mark.parametrize("name", ["z-adam", pytest.param("glo", marks=pytest.mark.slow)])
 def test_presets_of_z_better_images(dcgan, name):
     images = dcgan.synthesize(dcgan.sample_z(jax.random.key(1), 2)[:, None])
     recipe = preset(name)(dcgan, steps=30)
@@ -119,6 +119,7 @@ def test_there_is_no_such_preset():
         preset("x")
 
 
+@pytest.mark.slow
 def test_tuning_moves_the_weights_towards_each_image(stylegan2, images):
     codes = jnp.broadcast_to(stylegan2.code_mean[None], (2, 6, 7))
     before = distance(stylegan2.synthesize(codes), images)

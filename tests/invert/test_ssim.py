@@ -71,6 +71,7 @@ def test_scikit_image_says_the_same():
     np.testing.assert_allclose(ssim(jnp.asarray(a), jnp.asarray(b)), expected, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_term_takes_as_many_scales_as_there_is_room_for():
     a, b = map(jnp.asarray, pair(32))
     code = jnp.zeros((2, 1, 1))
