@@ -108,23 +108,24 @@ def speed(sizes: str, steps: int, rounds: int, out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("model", type=click.Choice(["faces", "avatars"]))
+@click.argument("model")
 @click.option("--seeds", default=64, show_default=True)
 @click.option("--steps", default=500, show_default=True)
-@click.option("--restarts", default=4, show_default=True, help="Of the faces.")
+@click.option("--restarts", default=4, show_default=True, help="Of z.")
 @_OUT
 def recovery(model: str, seeds: int, steps: int, restarts: int, out: Path | None) -> None:
-    """Invert images that the generator made: faces into z, avatars into w+; PSNR in dB.
+    """Invert images that MODEL made, into w+ if it has one, else into z; PSNR in dB.
 
-    Edited are both the true and the found codes, along SeFa's first direction by 2.
+    MODEL is faces, avatars or a file. Edited are both the true and the found codes, along SeFa's
+    first direction by 2.
     """
-    generator: Generator = _faces() if model == "faces" else jaxlatent.load("avatars")
+    generator: Generator = _faces() if model == "faces" else jaxlatent.load(model)
     z = generator.sample_z(jax.random.key(1), seeds)
     codes = generator.broadcast(generator.map(z))
     images = jaxlatent.render(generator, codes)
     begun, starts = time.perf_counter(), None
     recipe = z_adam(generator, steps, restarts)
-    if model == "avatars":
+    if "w+" in generator.spaces:
         recipe = Recipe("w+", steps, Schedule(0.05, fall=0.5))
         starts = nearest(generator, images, jax.random.key(2), "w+")
     found = invert(generator, images, recipe, _KEY, codes=starts)
@@ -134,7 +135,7 @@ def recovery(model: str, seeds: int, steps: int, restarts: int, out: Path | None
     edited = [jaxlatent.render(generator, c) for c in pairs]
     psnr = _psnr(found.images, images)
     row = {
-        "model": model,
+        "model": Path(model).name,
         "space": recipe.space,
         "images": seeds,
         "steps": steps,
