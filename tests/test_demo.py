@@ -15,11 +15,12 @@ import jaxlatent
 from benchmarks.parity.goldens import OWN
 from jaxlatent import UserError, demo, embedded
 from jaxlatent.cli import main
-from jaxlatent.demo import avatars, faces, unseen
+from jaxlatent.demo import avatars, faces, part, unseen
 from jaxlatent.demo.clock import Clock
 from jaxlatent.demo.report import Matrix, Section, Sheet, write_page
 from jaxlatent.generators import StyleGAN2Config
 from jaxlatent.networks import AttributeNet, AttributesConfig
+from jaxlatent.scorers import score
 
 TOY = StyleGAN2Config((4, 3), z_dim=6, w_dim=8, mapping_widths=(8,))  # 8x8 pixels
 
@@ -32,6 +33,12 @@ def checkpoint():
         pytest.skip("the package generateme is not installed")
 
 
+def centred(*arguments):
+    """Returns scores of both signs, which a random network's need not be."""
+    scores = score(*arguments)
+    return scores - np.median(scores, axis=0)
+
+
 @pytest.fixture
 def toys(monkeypatch):
     """Has the demo show a random generator, read by a random network of the same attributes."""
@@ -41,6 +48,7 @@ def toys(monkeypatch):
     monkeypatch.setattr(avatars, "load_embedded", nets.__getitem__)
     monkeypatch.setattr(avatars, "_SCORED", 200)
     monkeypatch.setattr(avatars, "_TESTED", 8)
+    monkeypatch.setattr(part, "score", centred)
     pictures = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 3)).astype(np.float32)
     monkeypatch.setattr(unseen, "unseen", lambda: pictures)
     monkeypatch.setattr(unseen, "RECIPE", replace(unseen.RECIPE, steps=3))
@@ -69,18 +77,20 @@ def test_the_demo_writes_what_its_page_shows(toys, no_faces, tmp_path, monkeypat
     assert {path.name for path in folder.iterdir()} == avatars.FILES | {"index.html"}
     page = (folder / "index.html").read_text()
     assert page.rpartition("<h2>Timings</h2>")[2].count("<tr>") == out.count("\n")
-    assert page.count("class='numbers'") == 3
+    assert page.count("class='numbers'") == 4
     for name in avatars.FILES - set(shown(folder)):
         found = jaxlatent.Directions.load(folder / name)
         found.check(filled(TOY))
         assert (found.scale > 0).all()
-    names = ("boundaries", "linear-map", "conditional")
-    bounds, maps, edits = (
+    names = ("boundaries", "linear-map", "means", "conditional")
+    bounds, maps, means, edits = (
         jaxlatent.Directions.load(folder / f"avatars-{name}.safetensors") for name in names
     )
-    assert bounds.names == maps.names == avatars.ATTRIBUTES
-    kept = bounds.vectors[np.array([bounds.index(name) for name in avatars.KEPT]), 0]
-    assert np.abs(bounds.vectors[0, 0] @ kept.T).max() > 0.01
+    assert bounds.names == maps.names == means.names == avatars.ATTRIBUTES
+    kept = means.vectors[np.array([means.index(name) for name in avatars.KEPT]), 0]
+    plain = means.vectors[means.index(avatars.CHANGED)]
+    np.testing.assert_array_equal(edits.vectors[0], plain)
+    assert np.abs(plain[0] @ kept.T).max() > 0.01
     np.testing.assert_allclose(edits.vectors[1, 0] @ kept.T, 0, atol=1e-5)
     (folder / "notes.txt").write_text("years of work")
     assert main(["demo", "-o", "out"]) == 2, "only an earlier demo is replaced"
@@ -109,22 +119,27 @@ def test_the_faces_follow_where_they_are_installed(toys, tmp_path, monkeypatch, 
 
 def test_the_attributes_shown_are_ones_that_are_read():
     names = embedded.load_embedded("avatars-attributes").names
-    assert set(avatars.ATTRIBUTES) | set(avatars.KEPT) <= set(names)
-    assert set(avatars.KEPT) <= set(avatars.ATTRIBUTES[1:])
+    assert set(avatars.ATTRIBUTES) <= set(names)
+    assert set(avatars.KEPT) <= set(avatars.ATTRIBUTES) - {avatars.CHANGED}
 
 
 @pytest.mark.slow
 def test_steps_towards_glasses_put_glasses_on_above_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(avatars, "_SCORED", 34 * avatars._TESTED)
+    monkeypatch.setattr(avatars, "_SCORED", 4000)
+    monkeypatch.setattr(unseen, "RECIPE", replace(unseen.RECIPE, steps=3))
     section = avatars.make(tmp_path, Clock(print))
-    boundaries, maps, conditional = (i for i in section.items if isinstance(i, Matrix))
-    for matrix in (boundaries, maps):
+    boundaries, maps, means, conditional = (i for i in section.items if isinstance(i, Matrix))
+    for matrix in (boundaries, maps, means):
         assert tuple(matrix.rows) == tuple(matrix.columns)
-    for matrix, least in ((boundaries, 0.3), (maps, 0.1), (conditional, 0.3)):
-        glasses, *others = matrix.values[0]
+    for matrix, least in ((boundaries, 0.15), (maps, 0.03), (means, 0.25)):
+        glasses, _, *others = matrix.values[0]  # sunglasses are some
         assert glasses > least
-        assert glasses > 2 * max(map(abs, others))
-    assert conditional.values[1][0] > 0.3, "it puts glasses on, too"
+        assert glasses > 1.5 * max(map(abs, others))
+    own = conditional.columns.index(avatars.CHANGED)
+    kept = [conditional.columns.index(name) for name in avatars.KEPT]
+    before, after = (np.abs([row[k] for k in kept]).sum() for row in conditional.values)
+    assert conditional.values[1][own] > 0.3, "it changes what it should"
+    assert after < 0.5 * before, "and leaves the others alone"
 
 
 def test_other_pages_are_not_overwritten(toys, tmp_path, capsys):

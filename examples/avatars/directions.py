@@ -1,7 +1,8 @@
-"""Measures boundaries in w: `python -m examples.avatars.directions GENERATOR PREDICTOR OUT`.
+"""Measures directions in w: `python -m examples.avatars.directions GENERATOR PREDICTOR OUT`.
 
-A boundary for each attribute, learned from scored samples; then other samples are set to both sides
-of each, and every attribute is read again. OUT gets `directions.json` and `directions.md`.
+The difference of means of each attribute, learned from scored samples; then other samples step to
+both sides along each, and every attribute is read again. OUT gets `directions.json` and
+`directions.md`.
 """
 
 import argparse
@@ -22,8 +23,8 @@ from jaxlatent.keys import per_sample, seed_keys
 from jaxlatent.networks import AttributeNet
 from jaxlatent.scorers import score
 
-TRAINED, TESTED = 20_000, 256
-REACHES = (2.0, 3.0, 4.0, 6.0, 8.0, 10.0)  # standard deviations of w along the direction
+TRAINED, TESTED = 10_000, 256
+REACHES = (1.0, 1.5, 2.0, 3.0)  # distances of the means
 LOW, HIGH = 0.1, 0.9
 
 
@@ -32,23 +33,20 @@ def samples(generator: Generator, keys: Array) -> Float[Array, "n d"]:
     return generator.map(generator.sample_z(keys, keys.shape[0]))
 
 
-def boundaries(
-    generator: Generator, net: AttributeNet, names: Sequence[str]
-) -> tuple[Directions, Float[np.ndarray, " k"]]:
-    """Returns a boundary in w for each attribute, and the deviation of w across each."""
+def learned(generator: Generator, net: AttributeNet, names: Sequence[str]) -> Directions:
+    """Returns the difference of means in w for each attribute."""
     w = samples(generator, per_sample(jax.random.key(5), TRAINED))
     table = score(generator, generator.broadcast(w), net)
     columns = [net.names.index(name) for name in names]
-    found = find.boundary(w, table[:, columns], jax.random.key(6), list(names), ratio=0.1)
-    across = np.asarray(w) @ np.asarray(found.vectors)[:, 0].T
-    return found.bind(generator, space="w"), across.std(axis=0)
+    found = find.difference_of_means(np.asarray(w), table[:, columns], names, threshold=0.0)
+    return found.bind(generator, space="w")
 
 
 def probabilities(
-    generator: Generator, net: AttributeNet, codes: Array, direction: Directions, at: float
+    generator: Generator, net: AttributeNet, codes: Array, direction: Directions, step: float
 ) -> Float[np.ndarray, "n a"]:
-    """Returns every attribute's probability (a factor's value) at one position of a direction."""
-    moved = jaxlatent.edit(generator, codes, jaxlatent.Edit(direction, [at], mode="absolute"))
+    """Returns every attribute's probability (a factor's value) after a step along a direction."""
+    moved = jaxlatent.edit(generator, codes, jaxlatent.Edit(direction, [step]))
     table = score(generator, moved, net)
     odds = slice(0, len(net.names) - len(net.config.factors))
     table[:, odds] = jax.nn.sigmoid(table[:, odds])
@@ -57,17 +55,16 @@ def probabilities(
 
 def measure(generator: Generator, net: AttributeNet, names: Sequence[str]) -> list[dict[str, Any]]:
     """Returns for each attribute what its sweep does, at the reach that moves most samples."""
-    found, deviations = boundaries(generator, net, names)
+    found = learned(generator, net, names)
     codes = generator.broadcast(samples(generator, seed_keys(range(TESTED))))
     rows = []
-    for direction, deviation, name in zip(found, deviations, names, strict=True):
+    for direction, name in zip(found, names, strict=True):
         own = net.names.index(name)
         others = [i for i, other in enumerate(net.names) if _category(other) != _category(name)]
         tried = []
         for reach in REACHES:
-            at = reach * float(deviation)
             low, high = (
-                probabilities(generator, net, codes, direction, side * at) for side in (-1, 1)
+                probabilities(generator, net, codes, direction, side * reach) for side in (-1, 1)
             )
             moved = (low[:, own] < LOW) & (high[:, own] > HIGH)
             change = np.abs(high - low).mean(axis=0)
@@ -80,7 +77,6 @@ def measure(generator: Generator, net: AttributeNet, names: Sequence[str]) -> li
                     "others": float(change[others].mean()),
                     "most_changed": net.names[max(others, key=lambda i: change[i])],
                     "most_change": float(change[others].max()),
-                    "validation_accuracy": found.parameters["validation_accuracy"][name],
                 }
             )
         enough = [row for row in tried if row["moved"] > 0.5]
@@ -96,14 +92,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """Returns the measurements as a table in Markdown, most samples moved first."""
     lines = [
         "| attribute | samples moved | own change | mean change of others | most changed other "
-        "| reach | accuracy |",
-        "|---|---|---|---|---|---|---|",
+        "| reach |",
+        "|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: -row["moved"]):
         lines.append(
             f"| {row['attribute']} | {row['moved']:.0%} | {row['change']:.2f} | "
             f"{row['others']:.3f} | {row['most_changed']} ({row['most_change']:.2f}) | "
-            f"{row['reach']:g} | {row['validation_accuracy']:.3f} |"
+            f"{row['reach']:g} |"
         )
     return "\n".join(lines) + "\n"
 

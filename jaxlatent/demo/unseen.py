@@ -18,7 +18,7 @@ from jaxlatent.sheet import contact_sheet
 from jaxlatent.sweeps import render
 
 FILE = "avatars-inversion.png"
-RECIPE = Recipe("w+", 200, Schedule(0.05, fall=0.5))
+RECIPE = Recipe("w+", 250, Schedule(0.05, fall=0.5))
 _SAMPLES = 2048
 
 
