@@ -150,8 +150,8 @@ def recovery(model: str, seeds: int, steps: int, restarts: int, out: Path | None
 
 
 @main.command()
-@click.option("--steps", default=50, show_default=True)
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--steps", default=20, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
 @_OUT
 def loop(steps: int, rounds: int, out: Path | None) -> None:
     """Compare a Python loop over the compiled step with `lax.scan`, on the faces."""
@@ -171,7 +171,7 @@ def loop(steps: int, rounds: int, out: Path | None) -> None:
         return state, losses
 
     rows = []
-    for n in (1, 8, 64):
+    for n in (1, 8):
         keys = jax.random.split(_KEY, n)
         images = generator.synthesize(generator.sample_z(keys, n)[:, None])
         work = Work(

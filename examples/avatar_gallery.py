@@ -21,7 +21,7 @@ from jaxlatent.generators import StyleSpace
 from jaxlatent.keys import seed_keys
 from jaxlatent.scorers import score
 
-AVATARS = (1, 16)  # seeds of those shown
+AVATARS = (2, 36)  # seeds of those shown
 SAMPLES, EXAMPLES, TRIED = 10_000, 30, 8
 ATTRIBUTE, STRONGEST = "glasses", 20  # channels that StyleCLIP adds
 

@@ -7,6 +7,7 @@ generateme; takes about ten minutes on two cores.
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -18,9 +19,9 @@ from PIL import Image
 import jaxlatent
 from jaxlatent import Directions, Edit, find
 from jaxlatent.demo.faces import find_checkpoint
-from jaxlatent.demo.unseen import psnr, unseen
+from jaxlatent.demo.unseen import RECIPE, psnr, unseen
 from jaxlatent.generators import Generator
-from jaxlatent.invert import Inversion, Recipe, Schedule, edit_image, invert, nearest, ssim
+from jaxlatent.invert import Inversion, edit_image, invert, nearest, ssim
 from jaxlatent.invert.presets import z_adam
 from jaxlatent.sheet import contact_sheet
 
@@ -69,12 +70,12 @@ def avatars(out: Path) -> dict[str, list[float]]:
     z = generator.sample_z(jax.random.key(7), 4000)
     w = generator.map(z)
     table = jaxlatent.scorers.score(generator, generator.broadcast(w), net)
-    names = ("glasses", "beard", "skin: dark", "hair: big")
+    names = ("glasses", "skin: pale", "hair colour: blond", "hair colour: pink")
     scores = table[:, [net.names.index(name) for name in names]]
     directions = find.difference_of_means(np.asarray(w), scores, names, threshold=0.0)
     directions = directions.bind(generator, space="w")
     images = unseen()
-    recipe = Recipe("w+", 500, Schedule(0.05, fall=0.5))
+    recipe = replace(RECIPE, steps=400)
     starts = nearest(generator, images, jax.random.key(5))
     found = invert(generator, images, recipe, jax.random.key(6), codes=starts)
     sheet(out / "avatars.jpg", generator, images, found, [(one, 1.0) for one in directions], {})

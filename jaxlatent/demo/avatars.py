@@ -36,7 +36,7 @@ FILES = (
     | {f"avatars-{name}.safetensors" for name in _SHEETS[1:]}
     | {unseen.FILE}
 )
-_EDITED = ("glasses", "beard", "skin: pale", "hair colour: pink")  # of avatars never seen
+_EDITED = ("glasses", "skin: pale", "hair colour: pink")  # of avatars never seen
 
 
 def make(folder: Path, clock: Clock) -> Section:

@@ -12,13 +12,15 @@ from jaxtyping import Float
 from jaxlatent import Directions, Edit, edit
 from jaxlatent.demo.report import Sheet
 from jaxlatent.generators import Generator
-from jaxlatent.invert import Inversion, Recipe, Schedule, invert, nearest
+from jaxlatent.invert import Inversion, Pixels, Recipe, Schedule, invert, nearest, spread
 from jaxlatent.pictures import read_picture
 from jaxlatent.sheet import contact_sheet
 from jaxlatent.sweeps import render
 
 FILE = "avatars-inversion.png"
-RECIPE = Recipe("w+", 250, Schedule(0.05, fall=0.5))
+RECIPE = Recipe(
+    "w+", 200, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
+)  # rows that stay together can be edited (Tov et al. 2021)
 _SAMPLES = 2048
 
 
