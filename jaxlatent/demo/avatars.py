@@ -24,7 +24,7 @@ ATTRIBUTES = (
     "hair colour: pink", "mouth: scream",
 )  # fmt: skip
 CHANGED, KEPT = "hair colour: pink", ("beard", "skin: pale")  # of the conditional edit
-APART = [-2.0, -1.5, -1.0, 0.0, 1.0, 1.5, 2.0]  # distances between two means
+APART = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]  # distances between two means
 _SAMPLES = 64
 _TESTED = 120
 _SCORED = 10_000  # ten parts for `score`, as large as the three of 25 edits: one program
@@ -104,14 +104,20 @@ def _supervised(part: Part, clock: Clock, items: list[Sheet | Matrix]) -> tuple[
         scores = part.of(ATTRIBUTES)
         found = find.boundary(part.w, scores, jax.random.key(3), ATTRIBUTES, ratio=0.1)
         boundaries = part.ready(found)
-        about = "Normals of the planes between what the predictor sees and what it does not see."
+        about = (
+            "Normals of the planes between what the predictor sees and what it does not see. "
+            "Where W is narrow across a plane, a step hardly shows; the tables say by how much."
+        )
         items.append(part.sheet("boundaries", boundaries, "Boundaries", about))
         accuracy = found.parameters["validation_accuracy"].values()
         told.append(f"validation accuracy {min(accuracy):.1%} to {max(accuracy):.1%}")
     with clock.step("orthogonal linear map"):
         maps = part.ready(find.linear_map(part.w, scores, 10.0, names=ATTRIBUTES))
         maps = maps[[maps.index(name) for name in ATTRIBUTES]]  # as the boundaries are
-        about = "All attributes at once, with directions at right angles to each other."
+        about = (
+            "All attributes at once, with directions at right angles to each other; they are "
+            "narrow ones in this W, too."
+        )
         items.append(part.sheet("linear-map", maps, "Orthogonal linear map", about))
     with clock.step("differences of means"):
         means = find.difference_of_means(part.w, scores, ATTRIBUTES, threshold=0.0)

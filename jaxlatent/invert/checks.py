@@ -12,11 +12,13 @@ from jaxlatent.generators import Generator, Labels
 from jaxlatent.generators.base import class_weights
 from jaxlatent.invert.recipe import Recipe
 
+_FAR = 10.0  # images that are nowhere negative and reach this are pixels of 0 to 255
 _FOR_DEVIATION = 10_000  # samples of w, as in StyleGAN2's projector
 
 
 def images(generator: Generator, given: Any) -> Float[np.ndarray, "n h w c"]:
     """Returns images as float32, or raises `UserError`."""
+    given = given if hasattr(given, "shape") else np.asarray(given)
     shape = tuple(given.shape)
     if len(shape) != 4 or shape[1:] != generator.image_shape or not shape[0]:
         expected = ", ".join(map(str, ("n", *generator.image_shape)))
@@ -31,6 +33,11 @@ def images(generator: Generator, given: Any) -> Float[np.ndarray, "n h w c"]:
     array = np.asarray(given, np.float32)
     if not np.isfinite(array).all():
         raise UserError("images hold numbers that are not finite")
+    if array.min() >= 0 and array.max() > _FAR:
+        raise UserError(
+            f"images must be in [-1, 1], got {array.min():.0f} to {array.max():.0f}; pixels of "
+            "0 to 255 are x / 127.5 - 1"
+        )
     return array
 
 
@@ -53,12 +60,15 @@ def codes(generator: Generator, recipe: Recipe, given: Any, n: int) -> Any:
     """Returns the codes to start from, [n, m, d], or `None`."""
     if given is None:
         return None
+    given = np.asarray(given, np.float32)
     rows, width = generator.spaces[recipe.space]
     shapes = [(n, rows, width)] + ([(n, width)] if rows == 1 else [])
     if tuple(given.shape) not in shapes:
         raise UserError(f"codes must have the shape {list(shapes[0])}, got {list(given.shape)}")
     if recipe.restarts > 1:
         raise UserError("codes are one start for each image; the recipe asks for restarts")
+    if not np.isfinite(given).all():
+        raise UserError("codes hold numbers that are not finite")
     return jnp.asarray(given, jnp.float32).reshape(shapes[0])
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Array, Key
 from jaxlatent.errors import UserError
 from jaxlatent.find.training import base_key, per_index
 from jaxlatent.generators import Generator
-from jaxlatent.invert.encoders import Trained, rendered, sampled_codes
+from jaxlatent.invert.encoders import Trained
+from jaxlatent.invert.starts import rendered, sampled
 from jaxlatent.keys import AnyKey
 
 
@@ -41,11 +42,19 @@ def round_trip(
         key: another than that of the training.
         samples: how many.
 
+    Raises:
+        UserError: if the encoder is another generator's, or samples are fewer than 2.
+
     References:
         arXiv:1906.08090.
     """
     if samples < 2:
         raise UserError(f"samples must be at least 2, got {samples}")
+    space, shape = trained.space, trained.encoder.shape
+    if generator.spaces.get(space) != tuple(shape):
+        raise UserError(
+            f"the encoder gives codes {list(shape)} of {space}, which this generator does not have"
+        )
     keys = per_index(base_key(key), jnp.arange(samples))
     errors = _round_trip(generator, trained.encoder, keys, trained.space)
     return RoundTrip(*(float(error) for error in errors))
@@ -55,7 +64,7 @@ def round_trip(
 def _round_trip(
     generator: Generator, encoder: Any, keys: Key[Array, " n"], space: str
 ) -> tuple[Array, Array, Array]:
-    code = sampled_codes(generator, keys, space)
+    code = sampled(generator, keys, None, space)
     images = rendered(generator, code, space)
     found = encoder(images)
     error = jnp.square((found - code) / encoder.deviation[...][None]).mean()

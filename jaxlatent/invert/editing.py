@@ -42,6 +42,8 @@ def edit_image(
     *,
     keep: Any = None,
     label: Labels | None = None,
+    codes: Any = None,
+    mask: Any = None,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> EditedImages:
@@ -56,6 +58,8 @@ def edit_image(
         keep: how much of each given pixel stays, in [0, 1], [h, w] or [n, h, w]; `None` for
             nothing.
         label: classes of a conditional generator.
+        codes: where the inversion starts, such as those that `nearest` or an encoder returns.
+        mask: how much each pixel counts in it; see `invert`.
         folder: keeps the inversion's state; see `invert`.
         progress: called with the inversion's steps and their number.
 
@@ -69,13 +73,16 @@ def edit_image(
         if acts_on_z(generator, one.directions):
             raise UserError("images are edited after the mapping network: give directions in w")
         moves(generator, one.directions, one.layers, one.mode)
-    found = invert(generator, targets, recipe, key, label=label, folder=folder, progress=progress)
-    codes = edit(generator, jnp.asarray(found.codes), *chosen)
-    edited = _rendered(generator, codes, found, recipe)
+    found = invert(
+        generator, targets, recipe, key, label=label, codes=codes, mask=mask, folder=folder,
+        progress=progress,
+    )  # fmt: skip
+    moved = edit(generator, jnp.asarray(found.codes), *chosen)
+    edited = _rendered(generator, moved, found, recipe)
     if kept is not None:
         weight = kept[..., None]
         edited = weight * targets + (1 - weight) * edited
-    return EditedImages(edited, found, np.asarray(codes))
+    return EditedImages(edited, found, np.asarray(moved))
 
 
 def _rendered(

@@ -20,10 +20,12 @@ from jaxlatent.find.training import Training, base_key, per_index
 from jaxlatent.generators import Generator
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.invert.resume import Store
+from jaxlatent.invert.starts import rendered, sampled
 from jaxlatent.keys import AnyKey
 from jaxlatent.networks.layers import Conv
 from jaxlatent.sweeps import Progress
 
+_MEASURED = 1000  # samples of which codes have their mean and deviation
 _SMALLEST = 4  # pixels, at which the convolutions stop halving
 
 
@@ -43,14 +45,14 @@ class ConvEncoder(nnx.Module):
     def __init__(
         self, images: tuple[int, int, int], code: tuple[int, int], width: int, *, rngs: nnx.Rngs
     ) -> None:
-        height, side, inputs = *images[:2], images[2]
+        height, across, inputs = *images[:2], images[2]
         convs = []
-        while min(height, side) > _SMALLEST:
+        while min(height, across) > _SMALLEST:
             convs.append(Conv(inputs, width, 3, 2, 1, bias=True, rngs=rngs))
-            height, side = -(-height // 2), -(-side // 2)
+            height, across = -(-height // 2), -(-across // 2)
             inputs, width = width, min(2 * width, 512)
         self.convs = nnx.List(convs)
-        size = height * side * inputs
+        size = height * across * inputs
         start = jax.random.normal(rngs.params(), (size, code[0] * code[1])) / size**0.5
         self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(code[0] * code[1]))
@@ -123,9 +125,8 @@ def train_encoder(
     key = base_key(key)
     code = generator.spaces[space]
     encoder = ConvEncoder(generator.image_shape, code, width, rngs=nnx.Rngs(key))
-    sample = sampled_codes(
-        generator, per_index(jax.random.fold_in(key, 1), jnp.arange(1000)), space
-    )
+    keys = per_index(jax.random.fold_in(key, 1), jnp.arange(_MEASURED))
+    sample = sampled(generator, keys, None, space)
     encoder.mean[...] = sample.mean(0)
     encoder.deviation[...] = jnp.maximum(sample.std(0), 1e-6)
     split: Any = nnx.split(encoder, nnx.Param, ...)
@@ -154,23 +155,6 @@ def train_encoder(
     return Trained(nnx.merge(graph, state[0], others), space, history)
 
 
-@partial(jax.jit, static_argnames="space")
-def sampled_codes(
-    generator: Generator, keys: Key[Array, " n"], space: str
-) -> Float[Array, "n 1 d"]:
-    """Returns codes of samples, in z or w."""
-    z = generator.sample_z(keys, keys.shape[0])
-    return (z if space == "z" else generator.map(z))[:, None]
-
-
-def rendered(
-    generator: Generator, code: Float[Array, "n 1 d"], space: str
-) -> Float[Array, "n h w c"]:
-    """Returns what codes in z or w are rendered to."""
-    w = generator.map(code[:, 0]) if space == "z" else code[:, 0]
-    return generator.synthesize(generator.broadcast(w))
-
-
 @partial(jax.jit, static_argnames=("graph", "space"), donate_argnames="state")
 def _step(
     graph: Any,
@@ -183,7 +167,7 @@ def _step(
     space: str,
 ) -> tuple[Any, Float[Array, ""]]:
     weights, moments = state
-    code = sampled_codes(generator, keys, space)
+    code = sampled(generator, keys, None, space)
     images = rendered(generator, code, space)
 
     def loss(weights: Any) -> Array:

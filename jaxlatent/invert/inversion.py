@@ -16,7 +16,7 @@ from jaxlatent.generators import Generator, Labels
 from jaxlatent.invert import checks
 from jaxlatent.invert.loop import How, begin, step
 from jaxlatent.invert.recipe import Recipe
-from jaxlatent.invert.resume import Part, Store
+from jaxlatent.invert.resume import Part, Store, check_folder
 from jaxlatent.invert.starts import start
 from jaxlatent.invert.work import Variables, Work
 from jaxlatent.keys import AnyKey, per_sample
@@ -99,6 +99,7 @@ def invert(
         True
     """
     recipe.check(generator)
+    check_folder(folder)
     targets = checks.images(generator, images)
     n = len(targets)
     labels = checks.labels(generator, recipe, label, n)

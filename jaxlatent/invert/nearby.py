@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator
 from jaxlatent.invert import checks
-from jaxlatent.invert.starts import sampled
+from jaxlatent.invert.starts import rendered, sampled
 from jaxlatent.keys import AnyKey, per_sample
 from jaxlatent.memory import chunk_size
 
@@ -55,13 +55,16 @@ def nearest(
     targets = jnp.asarray(checks.images(generator, images))
     if generator.num_classes:
         raise UserError("the generator has classes; start from samples of the image's class")
-    if space not in generator.spaces or space == "s":
-        raise UserError(f"space must be one of {', '.join(generator.spaces)}, got {space!r}")
+    own = [name for name in generator.spaces if name in ("z", "w", "w+")]
+    if space not in own:
+        raise UserError(f"space must be one of {', '.join(own)}, got {space!r}")
     if samples < 1:
         raise UserError(f"samples must be at least 1, got {samples}")
     keys = per_sample(key, samples)
-    size = chunk_size(lambda k: _seen(generator, k, space)[1], keys[:1], total=samples)
     wanted = _small(targets)
+    size = chunk_size(
+        lambda k: _errors(wanted, _seen(generator, k, space)[1]), keys[:1], total=samples
+    )
     least = jnp.full(len(targets), jnp.inf)
     rows, width = generator.spaces[space]
     best = jnp.zeros((len(targets), rows, width))
@@ -81,7 +84,7 @@ def _better(
     space: str,
 ) -> tuple[Float[Array, " n"], Float[Array, "n m d"]]:
     codes, seen = _seen(generator, keys, space)
-    errors = jnp.square(wanted[:, None] - seen[None]).mean((2, 3, 4))
+    errors = _errors(wanted, seen)
     own = errors.argmin(1)
     error = errors[jnp.arange(len(wanted)), own]
     closer = error < least
@@ -92,10 +95,11 @@ def _seen(
     generator: Generator, keys: Key[Array, " b"], space: str
 ) -> tuple[Float[Array, "b m d"], Float[Array, "b s s c"]]:
     codes = sampled(generator, keys, None, space)
-    rows = generator.broadcast(generator.map(codes[:, 0])) if space == "z" else codes
-    if space == "w":
-        rows = generator.broadcast(codes[:, 0])
-    return codes, _small(generator.synthesize(rows))
+    return codes, _small(rendered(generator, codes, space))
+
+
+def _errors(wanted: Float[Array, "n s s c"], seen: Float[Array, "b s s c"]) -> Float[Array, "n b"]:
+    return jnp.square(wanted[:, None] - seen[None]).mean((2, 3, 4))
 
 
 def _small(images: Float[Array, "n h w c"]) -> Float[Array, "n s s c"]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from jaxlatent.errors import UserError
 from jaxlatent.find.samples import argument
 from jaxlatent.generators import Generator
+from jaxlatent.generators.base import class_weights
 from jaxlatent.invert import checks
 from jaxlatent.sweeps import Progress
 
@@ -62,11 +63,11 @@ def tune(
         rate: the learning rate.
         enough: the distance at which an image is done.
         noise: maps [n, r, r] that belong to the pivots; empty for the generator's own.
-        label: class weights [n, classes], if the synthesis reads them.
+        label: classes, one for each image, if the synthesis reads them.
         progress: called with the steps done and their number.
 
     Raises:
-        UserError: if images or codes do not fit the generator.
+        UserError: if images, codes, noise or labels do not fit the generator.
 
     References:
         Roich et al. 2021, arXiv:2106.05744.
@@ -77,6 +78,11 @@ def tune(
     n = targets.shape[0]
     if codes.shape[0] != n:
         raise UserError(f"a pivot is needed for each of the {n} images, got {codes.shape[0]}")
+    sides = [tuple(np.shape(maps)) for maps in noise]
+    if noise and sides != [(n, side, side) for side in generator.noise_sides]:
+        raise UserError(f"noise must be maps of {list(generator.noise_sides)} for each image")
+    if label is not None:
+        label = class_weights(label, n, generator.num_classes)
     if steps < 1 or not rate > 0:
         raise UserError(f"steps must be at least 1 and rate positive, got {steps} and {rate}")
     split: Any = nnx.split(generator, nnx.Param, ...)
@@ -89,7 +95,9 @@ def tune(
         target = targets[i : i + 1], codes[i : i + 1], maps, own
         state, count = (weights, optax.scale_by_adam().init(weights)), 0
         for step in range(steps):
-            state, far = _step(graph, state, others, target, measure, jnp.float32(rate), enough)
+            state, far = _step(
+                graph, state, others, target, measure, jnp.float32(rate), jnp.float32(enough)
+            )
             if progress is not None:
                 progress(i * steps + step + 1, n * steps)
             if float(far) <= enough:
@@ -116,9 +124,9 @@ def _measured(
     return image, distance(image, wanted)
 
 
-@partial(jax.jit, static_argnames=("graph", "enough"))
+@partial(jax.jit, static_argnames="graph")
 def _step(
-    graph: Any, state: Any, others: Any, target: Any, distance: Any, rate: Array, enough: float
+    graph: Any, state: Any, others: Any, target: Any, distance: Any, rate: Array, enough: Array
 ) -> tuple[Any, Float[Array, ""]]:
     """Returns the weights after a step, if there is still something to do, and the distance."""
     weights, moments = state

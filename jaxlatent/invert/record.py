@@ -137,6 +137,7 @@ def write(
         "jaxlatent": __version__,
         "generator": fingerprint(generator),
         "method": method,
+        "distance": "Laplacian pyramid" if distance is without_weights else "LPIPS, VGG16",
         "space": found.space,
         "steps": len(found.history) - 1,
         "seed": seed,

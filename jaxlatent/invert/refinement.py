@@ -30,6 +30,9 @@ def refine(
     Returns:
         The codes after each step.
 
+    Raises:
+        UserError: if steps are fewer than 1.
+
     Example:
         >>> grey = lambda codes: jnp.broadcast_to(codes.mean((1, 2))[:, None, None, None], (1, 4, 4, 1))
         >>> half = lambda both: (both[..., :1] - both[..., 1:]).mean((1, 2))[:, None] / 2

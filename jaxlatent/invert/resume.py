@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import time
 import zipfile
@@ -56,6 +57,17 @@ def is_run(folder: Path) -> bool:
     return _RUN in names and all(re.fullmatch(_FILES, name) for name in names)
 
 
+def check_folder(folder: str | Path | None) -> None:
+    """Raises `UserError` unless a run's state can be kept there."""
+    if folder is None:
+        return
+    there = Path(folder).absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"{folder} cannot be written: {there} is no folder that may be written to")
+
+
 class Store:
     """A folder of one run; without a folder, nothing is kept."""
 
@@ -72,6 +84,7 @@ class Store:
         self._folder = None if folder is None else Path(folder)
         if self._folder is None:
             return
+        check_folder(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         now = {name: described(value) for name, value in run.items()}
         file = self._folder / _RUN

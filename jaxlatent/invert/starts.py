@@ -57,6 +57,16 @@ def sampled(generator: Generator, keys: Array, label: Any, space: str) -> Float[
     return codes if space == "w+" else codes[:, :1]
 
 
+def rendered(
+    generator: Generator, code: Float[Array, "n m d"], space: str
+) -> Float[Array, "n h w c"]:
+    """Returns what codes of z, w or w+ are rendered to."""
+    if space != "w+":
+        w = generator.map(code[:, 0]) if space == "z" else code[:, 0]
+        code = generator.broadcast(w)
+    return generator.synthesize(code)
+
+
 @partial(jax.jit, static_argnames="shape")
 def _normal(keys: Key[Array, " n"], shape: tuple[int, ...]) -> Float[Array, "n *m"]:
     return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)

@@ -320,3 +320,15 @@ def test_losses_that_are_never_finite(dcgan, faces):
     images = faces[1].at[1].set(9.0)
     with pytest.raises(UserError, match=r"no loss of the images \[1\] was finite"):
         invert(dcgan, images, Recipe("z", 3, FAST, ((1.0, odd),)), KEY)
+
+
+def test_plain_mistakes_are_told_before_any_work(dcgan, tmp_path):
+    images = dcgan.synthesize(dcgan.sample_z(jax.random.key(0), 1)[:, None])
+    recipe = Recipe("z", 2, Schedule(0.1))
+    with pytest.raises(UserError, match=r"in \[-1, 1\], got 255 to 255"):
+        invert(dcgan, jnp.full(images.shape, 255.0), recipe, KEY)
+    with pytest.raises(UserError, match="codes hold numbers that are not finite"):
+        invert(dcgan, images, recipe, KEY, codes=jnp.full((1, dcgan.z_dim), jnp.nan))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file cannot be written"):
+        invert(dcgan, images, recipe, KEY, folder=tmp_path / "file")
