@@ -49,7 +49,7 @@ def nearest(
         >>> generator = DCGAN(config, rngs=nnx.Rngs(0))
         >>> target = generator.synthesize(generator.sample_z(jax.random.key(0), 3)[2:, None])
         >>> found = nearest(generator, target, jax.random.key(0), "z", samples=3)
-        >>> bool((found[0] == generator.sample_z(jax.random.key(0), 3)[2]).all())
+        >>> bool((found[0, 0] == generator.sample_z(jax.random.key(0), 3)[2]).all())
         True
     """
     targets = jnp.asarray(checks.images(generator, images))
