@@ -125,7 +125,6 @@ def test_the_attributes_shown_are_ones_that_are_read():
 
 @pytest.mark.slow
 def test_steps_towards_glasses_put_glasses_on_above_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(avatars, "_SCORED", 4000)
     monkeypatch.setattr(unseen, "RECIPE", replace(unseen.RECIPE, steps=3))
     section = avatars.make(tmp_path, Clock(print))
     boundaries, maps, means, conditional = (i for i in section.items if isinstance(i, Matrix))

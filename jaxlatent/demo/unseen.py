@@ -19,9 +19,9 @@ from jaxlatent.sweeps import render
 
 FILE = "avatars-inversion.png"
 RECIPE = Recipe(
-    "w+", 200, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
+    "w+", 120, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
 )  # rows that stay together can be edited (Tov et al. 2021)
-_SAMPLES = 2048
+_SAMPLES = 1000
 
 
 def unseen() -> Float[np.ndarray, "6 64 64 3"]:
