@@ -27,7 +27,7 @@ CHANGED, KEPT = "hair colour: pink", ("beard", "skin: pale")  # of the condition
 APART = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]  # distances between two means
 _SAMPLES = 64
 _TESTED = 40
-_SCORED = 4000  # four parts for `score`, as large as the one of 25 edits: one program
+_SCORED = 3000  # three parts for `score`, as large as the one of 25 edits: one program
 _COUNT = len(ATTRIBUTES)  # of unnamed directions: all sheets but one are of one program
 _STEP = {"boundaries": 4.0, "linear-map": 4.0, "means": 1.5}
 _SHEETS = ("samples", "sefa", "ganspace", "boundaries", "linear-map", "means", "conditional")
@@ -60,7 +60,7 @@ def make(folder: Path, clock: Clock) -> Section:
     _unsupervised(part, clock, items)
     boundaries, maps, means, both = _supervised(part, clock, items)
     with clock.step("invert avatars never seen") as told:
-        images = unseen.unseen()
+        images = unseen.unseen()[: unseen.SHOWN]
         inverted = unseen.find(part.generator, images)
         chosen = [(means[[ATTRIBUTES.index(name)]], 1.0) for name in _EDITED]
         items.append(unseen.sheet(folder, part.generator, images, inverted, chosen))

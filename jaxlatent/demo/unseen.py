@@ -19,8 +19,9 @@ from jaxlatent.sweeps import render
 
 FILE = "avatars-inversion.png"
 RECIPE = Recipe(
-    "w+", 120, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
+    "w+", 80, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
 )  # rows that stay together can be edited (Tov et al. 2021)
+SHOWN = 4  # of the six that come with the package
 _SAMPLES = 1000
 
 
