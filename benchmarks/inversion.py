@@ -25,7 +25,7 @@ from jaxlatent import Edit, edit, find
 from jaxlatent.demo import find_checkpoint
 from jaxlatent.files import atomic_file
 from jaxlatent.generators import DCGAN, Generator
-from jaxlatent.invert import Recipe, Schedule, checks, invert, nearest
+from jaxlatent.invert import Recipe, Schedule, checks, invert, nearest, psnr
 from jaxlatent.invert.loop import How, begin, step
 from jaxlatent.invert.presets import z_adam
 from jaxlatent.invert.starts import start
@@ -60,11 +60,6 @@ def _faces() -> DCGAN:
     if not isinstance(generator, DCGAN):
         raise TypeError(f"a DCGAN was expected, got {generator.family}")
     return generator
-
-
-def _psnr(a: Any, b: Any) -> Any:
-    error = np.square(np.asarray(a) - np.asarray(b)).mean((1, 2, 3), dtype=np.float64)
-    return 10 * np.log10(4 / np.maximum(error, 1e-12))
 
 
 @main.command()
@@ -133,17 +128,17 @@ def recovery(model: str, seeds: int, steps: int, restarts: int, out: Path | None
     moved = Edit(find.sefa(generator.affines(), 1).bind(generator), [2.0])
     pairs = [edit(generator, jnp.asarray(c), moved) for c in (codes, found.codes)]
     edited = [jaxlatent.render(generator, c) for c in pairs]
-    psnr = _psnr(found.images, images)
+    quality = psnr(found.images, images)
     row = {
         "model": Path(model).name,
         "space": recipe.space,
         "images": seeds,
         "steps": steps,
         "starts": recipe.restarts,
-        "median dB": float(np.median(psnr)),
-        "10% below": float(np.percentile(psnr, 10)),
-        "worst dB": float(psnr.min()),
-        "edited, median dB": float(np.median(_psnr(*edited))),
+        "median dB": float(np.median(quality)),
+        "10% below": float(np.percentile(quality, 10)),
+        "worst dB": float(quality.min()),
+        "edited, median dB": float(np.median(psnr(*edited))),
         "s": seconds,
     }
     _told([row], out)

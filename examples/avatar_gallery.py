@@ -4,16 +4,13 @@ A column's number is how far a code moves, in standard deviations of the samples
 (of the style channel). Costs are as in `finder_gallery.py`.
 """
 
-import argparse
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gallery import Page
+from gallery import Page, fill
 
 import jaxlatent
 from jaxlatent import Directions, find
@@ -92,25 +89,5 @@ def channels(page: Page) -> None:
 METHODS = (sefa_layers, components, channels)
 
 
-def main(out: Path, only: list[str]) -> None:
-    """Writes a picture for each method, and the costs of all as JSON."""
-    out.mkdir(parents=True, exist_ok=True)
-    generator = jaxlatent.load("avatars")
-    for method in METHODS:
-        name = f"avatars_{method.__name__}"
-        if only and method.__name__ not in only:
-            continue
-        page = Page(generator)
-        method(page)
-        page.save(out / f"{name}.jpg")
-        file = out / "costs.json"
-        costs = json.loads(file.read_text()) if file.exists() else {}
-        file.write_text(json.dumps(costs | {name: page.costs}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--only", nargs="*", default=(), choices=[m.__name__ for m in METHODS])
-    arguments = parser.parse_args()
-    main(arguments.out, arguments.only)
+    fill(__doc__, METHODS, lambda: jaxlatent.load("avatars"), "avatars_")

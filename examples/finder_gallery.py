@@ -4,17 +4,13 @@ Every picture shows faces moved along unit directions; a column's number is how 
 are CPU seconds of one call, the second one where a first has compiled all that it needs.
 """
 
-import argparse
-import json
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gallery import FACES, Page
+from gallery import FACES, Page, fill
 
 import jaxlatent
 from converters import convert
@@ -220,25 +216,5 @@ METHODS = (sefa, ganspace, components, voynov, local, regions, boundary, means, 
 METHODS = (*METHODS, steerability, paths_between)
 
 
-def main(out: Path, only: Sequence[str]) -> None:
-    """Writes a picture for each method, and the costs of all as JSON."""
-    out.mkdir(parents=True, exist_ok=True)
-    generator = convert(demo.find_checkpoint()).model
-    for method in METHODS:
-        name = method.__name__
-        if only and name not in only:
-            continue
-        page = Page(generator)
-        method(page)
-        page.save(out / f"{name}.jpg")
-        file = out / "costs.json"
-        costs = json.loads(file.read_text()) if file.exists() else {}
-        file.write_text(json.dumps(costs | {name: page.costs}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--only", nargs="*", default=(), choices=[m.__name__ for m in METHODS])
-    arguments = parser.parse_args()
-    main(arguments.out, arguments.only)
+    fill(__doc__, METHODS, lambda: convert(demo.find_checkpoint()).model, "")

@@ -1,5 +1,7 @@
 """What `finder_gallery.py` fills: a page with a picture and the costs of one method."""
 
+import argparse
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -95,3 +97,28 @@ class Page:
         sheet = contact_sheet(np.stack(self.images), self.labels, self.columns)
         sheet = sheet.resize((3 * sheet.width // 4, 3 * sheet.height // 4))
         sheet.save(file, quality=80 if len(self.images) <= 4 else 65, optimize=True)
+
+
+def fill(
+    about: str,
+    methods: Sequence[Callable[[Page], None]],
+    load: Callable[[], Generator],
+    prefix: str,
+) -> None:
+    """Runs a gallery as a command: a picture for each method, and the costs of all as JSON."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("out", type=Path)
+    names = [method.__name__ for method in methods]
+    parser.add_argument("--only", nargs="*", default=names, choices=names)
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    generator = load()
+    for method in methods:
+        if method.__name__ not in chosen.only:
+            continue
+        page, name = Page(generator), f"{prefix}{method.__name__}"
+        method(page)
+        page.save(chosen.out / f"{name}.jpg")
+        file = chosen.out / "costs.json"
+        costs = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps(costs | {name: page.costs}, indent=1) + "\n")

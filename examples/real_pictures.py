@@ -17,22 +17,20 @@ from jaxtyping import Float
 from PIL import Image
 
 import jaxlatent
-from jaxlatent import Directions, Edit, find
+from jaxlatent import Edit, find
 from jaxlatent.demo.faces import find_checkpoint
-from jaxlatent.demo.unseen import RECIPE, psnr, unseen
-from jaxlatent.generators import Generator
+from jaxlatent.demo.unseen import RECIPE, clipped_psnr, picture, unseen
 from jaxlatent.invert import Inversion, edit_image, invert, nearest, ssim
 from jaxlatent.invert.presets import z_adam
-from jaxlatent.sheet import contact_sheet
 
 _CROP = (126, 0, 326, 200)  # head and shoulders, as in the faces that the DCGAN learned from
 
 
 def astronaut() -> Float[np.ndarray, "1 64 64 3"]:
     """Returns the face of scikit-image's astronaut (NASA, in the public domain), in [-1, 1]."""
-    from skimage.data import astronaut as picture
+    from skimage.data import astronaut as photograph
 
-    face = Image.fromarray(picture()).crop(_CROP).resize((64, 64), Image.Resampling.LANCZOS)
+    face = Image.fromarray(photograph()).crop(_CROP).resize((64, 64), Image.Resampling.LANCZOS)
     return np.asarray(face, np.float32)[None] / 127.5 - 1
 
 
@@ -40,28 +38,9 @@ def figures(found: Inversion, images: Float[np.ndarray, "n h w c"]) -> dict[str,
     """Returns PSNR in dB and SSIM of each image."""
     alike = ssim(jnp.clip(found.images, -1, 1), jnp.asarray(images))
     return {
-        "psnr": [round(float(value), 2) for value in psnr(found.images, images)],
+        "psnr": [round(value, 2) for value in clipped_psnr(found, images)],
         "ssim": [round(float(value), 3) for value in alike],
     }
-
-
-def sheet(
-    path: Path,
-    generator: Generator,
-    images: Float[np.ndarray, "n h w c"],
-    found: Inversion,
-    edits: list[tuple[Directions, float]],
-    more: dict[str, Float[np.ndarray, "n h w c"]],
-) -> None:
-    """Writes a row for each image: itself, its inversion, edits of it, and what else there is."""
-    columns = {"picture": images, "inverted": found.images}
-    for direction, step in edits:
-        codes = jaxlatent.edit(generator, jnp.asarray(found.codes), Edit(direction, [step]))
-        columns[f"{direction.names[0]} {step:+g}"] = jaxlatent.render(generator, codes)
-    columns |= more
-    labels = [f"{value:.1f} dB" for value in psnr(found.images, images)]
-    picture = contact_sheet(np.stack(list(columns.values()), axis=1), labels, list(columns))
-    picture.save(path, quality=90)
 
 
 def avatars(out: Path) -> dict[str, list[float]]:
@@ -78,7 +57,8 @@ def avatars(out: Path) -> dict[str, list[float]]:
     recipe = replace(RECIPE, steps=400)
     starts = nearest(generator, images, jax.random.key(5))
     found = invert(generator, images, recipe, jax.random.key(6), codes=starts)
-    sheet(out / "avatars.jpg", generator, images, found, [(one, 1.0) for one in directions], {})
+    edits = [(one, 1.0) for one in directions]
+    picture(generator, images, found, edits).save(out / "avatars.jpg", quality=90)
     return figures(found, images)
 
 
@@ -95,7 +75,8 @@ def faces(out: Path) -> dict[str, list[float]]:
     )
     more = {"sefa 2 -2, rest kept": edited.images}
     moves = [(directions[[k]], step) for k, step in ((2, -2.0), (2, 2.0), (0, 1.4), (5, 2.0))]
-    sheet(out / "astronaut.jpg", generator, image, edited.inversion, moves, more)
+    sheet = picture(generator, image, edited.inversion, moves, more)
+    sheet.save(out / "astronaut.jpg", quality=90)
     return figures(edited.inversion, image)
 
 

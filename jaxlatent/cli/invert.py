@@ -1,6 +1,5 @@
 """The command that finds codes of pictures."""
 
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -76,8 +75,8 @@ def invert(
     chosen = preset or ("nvidia" if "w" in generator.spaces else "z-adam")
     pictures = np.stack([read_picture(path, generator.image_shape, fit) for path in images])
     labels = arguments.labels(label, len(images), generator, False)
-    if resume and not Path(f"{out}.run").exists():
-        click.echo(f"note: {out}.run keeps no interrupted run; this one begins anew")
+    if resume and not record.state_of(out).exists():
+        click.echo(f"note: {record.state_of(out)} keeps no interrupted run; this one begins anew")
     with record.folder(out, resume) as (folder, state):
         distance, note = record.distance()
         if note and chosen in ("nvidia", "image2stylegan"):

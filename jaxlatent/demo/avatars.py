@@ -64,8 +64,8 @@ def make(folder: Path, clock: Clock) -> Section:
         inverted = unseen.find(part.generator, images)
         chosen = [(means[[ATTRIBUTES.index(name)]], 1.0) for name in _EDITED]
         items.append(unseen.sheet(folder, part.generator, images, inverted, chosen))
-        quality = unseen.psnr(inverted.images, images)
-        told.append(f"PSNR {quality.min():.1f} to {quality.max():.1f} dB")
+        quality = unseen.clipped_psnr(inverted, images)
+        told.append(f"PSNR {min(quality):.1f} to {max(quality):.1f} dB")
     with clock.step(f"measure every edit on {_TESTED} others"):
         sets = {"boundaries": boundaries, "linear-map": maps, "means": means}
         pairs = [(found, _STEP[name]) for name, found in sets.items()]

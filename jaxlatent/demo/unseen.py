@@ -1,25 +1,27 @@
 """The demo's pictures that no network was trained on: inverted, and edited."""
 
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from jaxlatent import Directions, Edit, edit
 from jaxlatent.demo.report import Sheet
 from jaxlatent.generators import Generator
-from jaxlatent.invert import Inversion, Pixels, Recipe, Schedule, invert, nearest, spread
+from jaxlatent.invert import Inversion, Pixels, Recipe, Schedule, invert, nearest, psnr, spread
 from jaxlatent.pictures import read_picture
 from jaxlatent.sheet import contact_sheet
 from jaxlatent.sweeps import render
 
 FILE = "avatars-inversion.png"
 RECIPE = Recipe(
-    "w+", 80, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
+    "w+", 150, Schedule(0.05, fall=0.5), ((1.0, Pixels()), (0.1, spread))
 )  # rows that stay together can be edited (Tov et al. 2021)
 SHOWN = 4  # of the six that come with the package
 _SAMPLES = 1000
@@ -42,12 +44,26 @@ def find(generator: Generator, images: Float[np.ndarray, "n h w c"]) -> Inversio
     return invert(generator, images, RECIPE, jax.random.key(6), codes=starts)
 
 
-def psnr(
-    a: Float[np.ndarray, "n h w c"], b: Float[np.ndarray, "n h w c"]
-) -> Float[np.ndarray, " n"]:
-    """Returns how alike images are, in dB."""
-    error = np.square(np.clip(a, -1, 1) - b).mean((1, 2, 3), dtype=np.float64)
-    return 10 * np.log10(4 / np.maximum(error, 1e-12))
+def clipped_psnr(found: Inversion, images: Float[np.ndarray, "n h w c"]) -> list[float]:
+    """Returns how alike images and their inversions are when looked at, in dB."""
+    return psnr(np.clip(found.images, -1, 1), images).tolist()
+
+
+def picture(
+    generator: Generator,
+    images: Float[np.ndarray, "n h w c"],
+    found: Inversion,
+    edits: Sequence[tuple[Directions, float]],
+    more: Mapping[str, Float[np.ndarray, "n h w c"]] = MappingProxyType({}),
+) -> Image.Image:
+    """Draws a row for each image: itself, what it became, edits of that, and what else there is."""
+    columns = {"picture": images, "inverted": found.images}
+    for one, step in edits:
+        codes = edit(generator, jnp.asarray(found.codes), Edit(one, [step]))
+        columns[f"{one.names[0]} {step:+g}"] = render(generator, codes)
+    columns |= more
+    quality = [f"{value:.1f} dB" for value in clipped_psnr(found, images)]
+    return contact_sheet(np.stack(list(columns.values()), axis=1), quality, list(columns))
 
 
 def sheet(
@@ -55,16 +71,10 @@ def sheet(
     generator: Generator,
     images: Float[np.ndarray, "n h w c"],
     found: Inversion,
-    directions: Sequence[tuple[Directions, float]],
+    edits: Sequence[tuple[Directions, float]],
 ) -> Sheet:
-    """Writes images, what they became, and what an edit makes of that."""
-    columns, names = [images, found.images], ["rendered", "inverted"]
-    for one, step in directions:
-        codes = edit(generator, jnp.asarray(found.codes), Edit(one, [step]))
-        columns.append(render(generator, codes))
-        names.append(f"{one.names[0]} {step:+g}")
-    quality = [f"{value:.1f} dB" for value in psnr(found.images, images)]
-    contact_sheet(np.stack(columns, axis=1), quality, names).save(folder / FILE)
+    """Writes images, what they became, and what edits make of that."""
+    picture(generator, images, found, edits).save(folder / FILE)
     about = (
         "Avatars drawn by the program that drew the training's, but seen by no network; the codes "
         "in w+ that render them, and edits of these codes."

@@ -14,7 +14,7 @@ from jaxlatent.invert.priors import NearMean, WPrior, geocross, noise_correlatio
 from jaxlatent.invert.recipe import Recipe
 from jaxlatent.invert.refinement import refine
 from jaxlatent.invert.schedules import Schedule
-from jaxlatent.invert.ssim import Dissimilarity, ms_ssim, ssim
+from jaxlatent.invert.ssim import Dissimilarity, ms_ssim, psnr, ssim
 from jaxlatent.invert.weights import trained_lpips
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "nearest",
     "noise_correlation",
     "preset",
+    "psnr",
     "refine",
     "round_trip",
     "spread",

@@ -23,7 +23,7 @@ from jaxlatent.invert.losses import Pyramid, View
 from jaxlatent.invert.presets import preset
 from jaxlatent.invert.recipe import Recipe
 from jaxlatent.invert.resume import is_run
-from jaxlatent.invert.ssim import most_scales, ssim
+from jaxlatent.invert.ssim import most_scales, psnr, ssim
 from jaxlatent.invert.weights import trained_lpips
 from jaxlatent.parameters import fingerprint
 from jaxlatent.sheet import contact_sheet, to_uint8
@@ -31,6 +31,11 @@ from jaxlatent.sheet import contact_sheet, to_uint8
 _METRICS = "metrics.json"
 _FORMAT = "jaxlatent-inversion"
 _SMALLEST = 32  # pixels that LPIPS's trunks need
+
+
+def state_of(out: str) -> Path:
+    """Returns where the state of a run is kept until its results are at `out`."""
+    return Path(f"{out}.run")
 
 
 @contextmanager
@@ -41,7 +46,7 @@ def folder(out: str, resume: bool) -> Iterator[tuple[Path, Path]]:
         out: absent, empty, or an earlier inversion, then replaced.
         resume: whether to go on with an interrupted run, whose state otherwise is in the way.
     """
-    state = Path(f"{out}.run")
+    state = state_of(out)
     with atomic_folder(out, _is_inversion) as temporary:
         if state.exists() and not is_run(state):
             raise UserError(f"{state} is in the way of the run's state; move it elsewhere")
@@ -104,9 +109,8 @@ def measured(
     As 8-bit pictures are looked at, values outside of [-1, 1] are clipped.
     """
     images, targets = np.clip(images, -1, 1), np.clip(targets, -1, 1)
-    error = np.square(images - targets).mean((1, 2, 3), dtype=np.float64)
     found: dict[str, list[float] | None] = {
-        "psnr": (10 * np.log10(4 / np.maximum(error, 1e-12))).tolist(),
+        "psnr": psnr(images, targets).tolist(),
         "ssim": None,
         "lpips": None,
     }

@@ -1,4 +1,4 @@
-"""Structural similarity at one scale and at several.
+"""How alike images are: peak signal to noise, structural similarity at one and several scales.
 
 Wang et al. 2004, doi:10.1109/TIP.2003.819861, and 2003, doi:10.1109/ACSSC.2003.1292216.
 """
@@ -45,6 +45,21 @@ def _parts(
     contrast = (2 * both + _C2) / (var_a + var_b + _C2)
     whole = contrast * (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     return whole.mean((1, 2)), contrast.mean((1, 2))
+
+
+def psnr(
+    a: Float[np.ndarray, "n h w c"], b: Float[np.ndarray, "n h w c"]
+) -> Float[np.ndarray, " n"]:
+    """Returns the ratio of peak signal to noise of pairs of images in [-1, 1], in dB.
+
+    At most 126 dB, for images that are the same. Clip images that go beyond the range.
+
+    Example:
+        >>> psnr(np.zeros((1, 2, 2, 3)), np.full((1, 2, 2, 3), 0.02)).round(3).tolist()
+        [40.0]
+    """
+    error = np.square(a - b).mean((1, 2, 3), dtype=np.float64)
+    return 10 * np.log10(_RANGE**2 / np.maximum(error, 1e-12))
 
 
 def ssim(a: Float[Array, "n h w c"], b: Float[Array, "n h w c"]) -> Float[Array, " n"]:
