@@ -10,7 +10,7 @@ from jaxtyping import Float
 from jaxlatent import Directions, find
 from jaxlatent.demo import unseen
 from jaxlatent.demo.clock import Clock
-from jaxlatent.demo.part import Part
+from jaxlatent.demo.part import WIDE, Part
 from jaxlatent.demo.report import Matrix, Section, Sheet
 from jaxlatent.embedded import load_embedded
 from jaxlatent.generators import Generator
@@ -24,12 +24,13 @@ ATTRIBUTES = (
     "hair colour: pink", "mouth: scream",
 )  # fmt: skip
 CHANGED, KEPT = "hair colour: pink", ("beard", "skin: pale")  # of the conditional edit
+ACROSS = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]  # standard deviations
 APART = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]  # distances between two means
 _SAMPLES = 64
 _TESTED = 40
 _SCORED = 3000  # three parts for `score`, as large as the one of 25 edits: one program
 _COUNT = len(ATTRIBUTES)  # of unnamed directions: all sheets but one are of one program
-_STEP = {"boundaries": 4.0, "linear-map": 4.0, "means": 1.5}
+_STEP = {"boundaries": 2.0, "linear-map": 2.0, "means": 1.5}
 _SHEETS = ("samples", "sefa", "ganspace", "boundaries", "linear-map", "means", "conditional")
 FILES = (
     {f"avatars-{name}.png" for name in _SHEETS}
@@ -102,30 +103,30 @@ def _supervised(part: Part, clock: Clock, items: list[Sheet | Matrix]) -> tuple[
     """Shows and returns what is found by the predictor's scores."""
     with clock.step("boundaries (InterFaceGAN)") as told:
         scores = part.of(ATTRIBUTES)
-        found = find.boundary(part.w, scores, jax.random.key(3), ATTRIBUTES, ratio=0.1)
-        boundaries = part.ready(found)
+        found = find.boundary(part.wide, scores, jax.random.key(3), ATTRIBUTES, ratio=0.1)
+        boundaries = part.lifted(found)
         about = (
-            "Normals of the planes between what the predictor sees and what it does not see. "
-            "Where W is narrow across a plane, a step hardly shows; the tables say by how much."
+            "Normals of the planes between what the predictor sees and what it does not see, among "
+            f"the {WIDE} widest axes of W. (Among all, normals lie where W is narrow: steps along "
+            "them hardly show.)"
         )
-        items.append(part.sheet("boundaries", boundaries, "Boundaries", about))
+        items.append(part.sheet("boundaries", boundaries, "Boundaries", about, steps=ACROSS))
         accuracy = found.parameters["validation_accuracy"].values()
         told.append(f"validation accuracy {min(accuracy):.1%} to {max(accuracy):.1%}")
     with clock.step("orthogonal linear map"):
-        maps = part.ready(find.linear_map(part.w, scores, 10.0, names=ATTRIBUTES))
+        maps = part.lifted(find.linear_map(part.wide, scores, 10.0, names=ATTRIBUTES))
         maps = maps[[maps.index(name) for name in ATTRIBUTES]]  # as the boundaries are
         about = (
-            "All attributes at once, with directions at right angles to each other; they are "
-            "narrow ones in this W, too."
+            "All attributes at once, among the same axes, with directions at right angles to each "
+            "other as far as the scores allow."
         )
-        items.append(part.sheet("linear-map", maps, "Orthogonal linear map", about))
+        items.append(part.sheet("linear-map", maps, "Orthogonal linear map", about, steps=ACROSS))
     with clock.step("differences of means"):
         means = find.difference_of_means(part.w, scores, ATTRIBUTES, threshold=0.0)
         means = means.bind(part.generator, space="w")
         about = (
             "From the mean of the samples without an attribute to the mean of those with it, which "
-            "is a step of 1. W is narrow across the boundaries above, so that this moves more, and "
-            "more at once."
+            "is a step of 1. No plane is fitted, so that what goes with an attribute moves with it."
         )
         items.append(part.sheet("means", means, "Differences of means", about, steps=APART))
     with clock.step("conditional edit"):

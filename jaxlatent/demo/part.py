@@ -19,6 +19,7 @@ from jaxlatent.sheet import sweep_sheet
 from jaxlatent.sweeps import sweep
 
 STEPS = [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]  # standard deviations of w across a direction
+WIDE = 8  # axes of w, most of whose variance they hold; it is hardly wider than noise across others
 
 
 class Part:
@@ -40,6 +41,8 @@ class Part:
         z = generator.sample_z(seed_keys(range(samples)), samples)
         self.codes = generator.broadcast(generator.map(z))
         self.w = np.asarray(self.codes[:-tested, 0])
+        self._axes = np.asarray(find.ganspace(self.w, WIDE).vectors)[:, 0]
+        self.wide = (self.w - self.w.mean(axis=0)) @ self._axes.T
         self.scores = self.tested = np.zeros((0, 0), np.float32)
 
     def learn(self) -> None:
@@ -55,6 +58,11 @@ class Part:
         """Returns directions in w whose unit is one standard deviation of w across each."""
         across = (self.w @ np.asarray(found.vectors)[:, 0].T).std(axis=0)
         return replace(found.bind(self.generator, space="w"), scale=across)
+
+    def lifted(self, found: Directions) -> Directions:
+        """Returns directions learned from `wide`, positions along w's widest axes, as ones in w."""
+        vectors, mean = (np.asarray(part) @ self._axes for part in (found.vectors, found.mean))
+        return self.ready(replace(found, vectors=vectors, mean=self.w.mean(axis=0) + mean))
 
     def named(self, found: Directions) -> Directions:
         """Returns directions named after the attributes that their positions go with."""
