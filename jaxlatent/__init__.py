@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxlatent.edits import Edit, edit
     from jaxlatent.errors import UserError
     from jaxlatent.generators import Generator
+    from jaxlatent.preparation import prepare
     from jaxlatent.sheet import save_sheet
     from jaxlatent.sweeps import render, sweep
 
@@ -28,6 +29,7 @@ _HOMES = {
     "edit": "edits",
     "load": "bundle",
     "load_model": "bundle",
+    "prepare": "preparation",
     "render": "sweeps",
     "save": "bundle",
     "save_sheet": "sheet",
@@ -47,6 +49,7 @@ __all__ = [
     "load_model",
     "networks",
     "paths",
+    "prepare",
     "render",
     "save",
     "save_sheet",

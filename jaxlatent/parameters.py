@@ -16,6 +16,7 @@ from jaxlatent.errors import UserError, listed
 from jaxlatent.generators.biggan import BigGAN, BigGANConfig
 from jaxlatent.generators.dcgan import DCGAN, DCGANConfig
 from jaxlatent.generators.infogan import InfoGAN, InfoGANConfig
+from jaxlatent.generators.kernels import plain
 from jaxlatent.generators.pggan import PGGAN, PGGANConfig
 from jaxlatent.generators.sngan import SNGAN, SNGANConfig
 from jaxlatent.generators.stylegan1 import StyleGAN1, StyleGAN1Config
@@ -121,7 +122,7 @@ def build(
 def parameters(model: Model) -> dict[str, jax.Array]:
     """Returns every parameter of a network by its path."""
     state = nnx.to_flat_state(nnx.split(model)[1])
-    return {_name(path): jnp.asarray(variable.get_value()) for path, variable in state}
+    return {_name(path): jnp.asarray(plain(variable.get_value())) for path, variable in state}
 
 
 def reconfigured(model: Model, **changes: Any) -> Model:
@@ -169,7 +170,7 @@ def cast(model: Model, dtype: Any) -> Model:
     graph, state = nnx.split(model)
     flat, large = [], []
     for path, variable in nnx.to_flat_state(state):
-        value = variable.get_value()
+        value = plain(variable.get_value())
         if not isinstance(variable, Buffer) and value.dtype != kind:
             value = value.astype(kind)
             if not np.isfinite(np.asarray(value, np.float32)).all():

@@ -10,7 +10,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.layers import conv, dense
+from jaxlatent.generators.layers import conv, dense, doubled_conv, repeat_pixels
 from jaxlatent.model import Buffer
 
 Rows = tuple[tuple[int, float], ...]
@@ -140,13 +140,14 @@ class Conv(nnx.Module):
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h w o"]:
         """Applies the layer."""
         margin = self.kernel.shape[0] // 2
-        bias = self.bias[...].astype(x.dtype)[None, None, None]
-        return conv(x, self.kernel[...], (margin, margin)) + bias
+        return self._shifted(conv(x, self.kernel[...], (margin, margin)))
 
+    def doubled(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the layer, with a kernel of 3x3, to an image of twice the resolution."""
+        return self._shifted(doubled_conv(x, self.kernel[...]))
 
-def doubled(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
-    """Doubles the resolution by repeating pixels."""
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    def _shifted(self, x: Float[Array, "n h w o"]) -> Float[Array, "n h w o"]:
+        return x + self.bias[...].astype(x.dtype)[None, None, None]
 
 
 class Block(nnx.Module):
@@ -199,8 +200,8 @@ class Block(nnx.Module):
         wide = [layer.kernel.shape[0] > 1 for layer in self.convs].index(True)
         for index, (norm, layer) in enumerate(zip(self.norms, self.convs, strict=True)):
             x = jax.nn.relu(norm(x, condition))
-            x = layer(doubled(x) if self.upsample and index == wide else x)
-        return x + (doubled(shortcut) if self.upsample else shortcut)
+            x = layer.doubled(x) if self.upsample and index == wide else layer(x)
+        return x + (repeat_pixels(shortcut) if self.upsample else shortcut)
 
     def reader(self, width: int) -> Float[Array, "_ width"]:
         """Returns the matrix by which all norms read the condition's first `width` numbers."""

@@ -4,11 +4,21 @@ Every function computes in the dtype of its input and casts the parameters to it
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+
+from jaxlatent.generators.kernels import (
+    Kernel,
+    Prepared,
+    energy,
+    gains_by_winograd,
+    plain,
+    winograd_conv,
+)
 
 PRECISION = lax.Precision.HIGHEST
 _NHWC = ("NHWC", "HWIO", "NHWC")
@@ -46,9 +56,27 @@ def dense(
     return y if bias is None else y + bias.astype(x.dtype)[None]
 
 
+def _correlate(
+    x: Array,
+    kernel: Array,
+    padding: Sequence[tuple[int, int]],
+    dilation: int = 1,
+    stride: int = 1,
+) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel.astype(x.dtype),
+        window_strides=(stride, stride),
+        padding=padding,
+        lhs_dilation=(dilation, dilation),
+        dimension_numbers=_NHWC,
+        precision=PRECISION,
+    )
+
+
 def conv(
     x: Float[Array, "n h w i"],
-    kernel: Float[Array, "kh kw i o"],
+    kernel: Kernel,
     padding: tuple[int, int],
     dilation: int = 1,
     stride: int = 1,
@@ -57,20 +85,22 @@ def conv(
 
     Args:
         x: the input, into which `dilation - 1` zeros are inserted between neighbours.
-        kernel: the kernel.
+        kernel: [kh, kw, i, o].
         padding: zeros added below and above on both axes.
         dilation: the stride of the transposed convolution that this computes.
         stride: every how many pixels the kernel is applied.
     """
-    return lax.conv_general_dilated(
-        x,
-        kernel.astype(x.dtype),
-        window_strides=(stride, stride),
-        padding=(padding, padding),
-        lhs_dilation=(dilation, dilation),
-        dimension_numbers=_NHWC,
-        precision=PRECISION,
-    )
+    if not isinstance(kernel, Prepared):
+        return _correlate(x, kernel, (padding, padding), dilation, stride)
+    low, high = padding
+    if gains_by_winograd(kernel, x) and low == high and dilation == stride == 1:
+        y = winograd_conv(x, cast(Array, kernel.winograd), low)
+    elif kernel.half is not None:
+        half = x.astype(kernel.half.dtype)
+        y = _correlate(half, kernel.half, (padding, padding), dilation, stride).astype(x.dtype)
+    else:
+        y = _correlate(x, kernel.kernel, (padding, padding), dilation, stride)
+    return y * kernel.factor.astype(x.dtype)
 
 
 def _shifted(x: Array, axis: int, start: int, length: int) -> Array:
@@ -119,18 +149,51 @@ def upsample(x: Float[Array, "n h w c"], taps: Sequence[float]) -> Float[Array, 
 
 
 def up_conv(
-    x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], taps: Sequence[float]
+    x: Float[Array, "n h w i"], kernel: Kernel, taps: Sequence[float]
 ) -> Float[Array, "n h2 w2 o"]:
     """Doubles the resolution by a transposed convolution, then filters with `taps`.
 
+    On CPUs the even and odd rows and columns between the two never are interleaved.
+
     Args:
         x: the input.
-        kernel: of the equal correlation, that is, already flipped.
+        kernel: [3, 3, i, o], of the equal correlation, that is, already flipped.
         taps: the filter, sum 1.
     """
+    if jax.default_backend() == "cpu":
+        y = _up_by_phases(x, plain(kernel), taps)
+        return y * kernel.factor.astype(x.dtype) if isinstance(kernel, Prepared) else y
     y = conv(x, kernel, (2, 2), dilation=2)
     count = len(taps)
     return fir(y, [2 * t for t in taps], (count + 1) // 2 - 1, (count - 2) // 2)
+
+
+def _up_by_phases(x: Array, kernel: Array, taps: Sequence[float]) -> Array:
+    """Filters the rows and columns of each parity apart, which come from different taps."""
+    both, one = ((slice(0, 3, 2), (1, 1)), (slice(1, 2), (0, 0)))  # taps, zeros around
+    parts = [
+        [_correlate(x, kernel[down, across], (high, wide)) for across, wide in (both, one)]
+        for down, high in (both, one)
+    ]
+    columns = [_filtered(list(of), taps, 1, x.shape[1]) for of in zip(*parts, strict=True)]
+    rows = [_filtered(list(of), taps, 2, x.shape[2]) for of in zip(*columns, strict=True)]
+    n, h, w, _ = x.shape
+    wide = [jnp.stack(pair, axis=3) for pair in rows]
+    return jnp.stack(wide, axis=2).reshape(n, 2 * h, 2 * w, -1)
+
+
+def _filtered(phases: list[Array], taps: Sequence[float], axis: int, size: int) -> list[Array]:
+    """Returns even and odd elements of the filtered sequence, from those of the sequence."""
+    low = (len(taps) + 1) // 2 - 1
+    found = []
+    for phase in (0, 1):
+        places = [phase + i - low for i in range(len(taps))]
+        terms = [
+            2 * tap * _shifted(phases[place % 2], axis, place // 2, size)
+            for tap, place in zip(reversed(taps), places, strict=True)
+        ]
+        found.append(sum(terms[1:], terms[0]))
+    return found
 
 
 def second_moment_norm(x: Float[Array, "*n c"]) -> Float[Array, "*n c"]:
@@ -151,9 +214,38 @@ def repeat_pixels(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
     return wide.reshape(n, 2 * h, 2 * w, c)
 
 
+def doubled_conv(x: Float[Array, "n h w i"], kernel: Kernel) -> Float[Array, "n h2 w2 o"]:
+    """Repeats pixels to double the resolution, then correlates with a 3x3 kernel, zero padded.
+
+    On each axis the two outputs of pixel x between neighbours a and b are k0 a + (k1 + k2) x and
+    (k0 + k1) x + k2 b, that is s + k0 (a - x) and s + k2 (b - x) with s = (k0 + k1 + k2) x: three
+    products for two outputs, nine for four in two dimensions, where the convolution takes 36.
+    CPUs compute it so.
+    """
+    if jax.default_backend() != "cpu":
+        return conv(repeat_pixels(x), kernel, (1, 1))
+    factor = kernel.factor.astype(x.dtype) if isinstance(kernel, Prepared) else None
+    sums, n, h, w = plain(kernel), *x.shape[:3]
+    for axis in (0, 1):
+        first, _, last = jnp.split(sums, 3, axis)
+        sums = jnp.concatenate([first, jnp.sum(sums, axis, keepdims=True), last], axis)
+    parts = x[None, None]
+    for axis in (0, 1):  # [differences in height, in width, n, h, w, i]
+        along = axis + 3
+        before, after = (_shifted(parts, along, by, x.shape[axis + 1]) for by in (-1, 1))
+        parts = jnp.concatenate([before - parts, parts, after - parts], axis)
+    sums = sums.astype(x.dtype).reshape(9, *sums.shape[2:])
+    y = jnp.matmul(parts.reshape(9, -1, x.shape[3]), sums, precision=PRECISION)
+    y = y.reshape(3, 3, n, h, w, -1)
+    y = y[:2] + y[1:]
+    y = y[:, :2] + y[:, 1:]
+    y = y.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, -1)
+    return y if factor is None else y * factor
+
+
 def modulated_conv(
     x: Float[Array, "n h w i"],
-    kernel: Float[Array, "k k i o"],
+    kernel: Kernel,
     style: Float[Array, "n i"],
     demodulate: bool = True,
     up_taps: Sequence[float] | None = None,
@@ -166,19 +258,17 @@ def modulated_conv(
 
     Args:
         x: the input.
-        kernel: shared by all samples.
+        kernel: [k, k, i, o], shared by all samples.
         style: one factor for each sample and input channel.
         demodulate: whether each output channel's kernel is scaled to unit norm.
         up_taps: filter of an up-sampling convolution; `None` keeps the resolution.
         padding: zeros around a convolution that keeps the resolution; `None` keeps the size too.
     """
-    kernel = kernel.astype(x.dtype)
     scaled = x * style[:, None, None, :]
     pad = (kernel.shape[0] - 1) // 2 if padding is None else padding
     y = conv(scaled, kernel, (pad, pad)) if up_taps is None else up_conv(scaled, kernel, up_taps)
     if demodulate:
-        energy = jnp.sum(jnp.square(kernel), axis=(0, 1))
-        norm = lax.rsqrt(dense(jnp.square(style), energy) + 1e-8)
+        norm = lax.rsqrt(dense(jnp.square(style), energy(kernel)) + 1e-8)
         y = y * norm[:, None, None, :]
     return y
 

@@ -16,7 +16,7 @@ from jaxlatent.generators.base import (
     check_noise,
 )
 from jaxlatent.generators.kinds import PlainGenerator
-from jaxlatent.generators.layers import repeat_pixels, second_moment_norm
+from jaxlatent.generators.layers import second_moment_norm
 from jaxlatent.generators.progressive import OUTPUTS, ScaledConv, activate, check_progressive, grow
 from jaxlatent.keys import AnyKey
 
@@ -77,7 +77,7 @@ class Block(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the convolutions, each followed by activation and pixel norm."""
-        x = self.conv0.spread(x[:, 0, 0]) if x.shape[1] == 1 else self.conv0(repeat_pixels(x))
+        x = self.conv0.spread(x[:, 0, 0]) if x.shape[1] == 1 else self.conv0.doubled(x)
         x = second_moment_norm(activate(x))
         return second_moment_norm(activate(self.conv1(x)))
 

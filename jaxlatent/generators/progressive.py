@@ -5,6 +5,7 @@ Karras et al. 2018, arXiv:1710.10196.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,15 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import MAX_SIDE, State
-from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv, dense, repeat_pixels
+from jaxlatent.generators.kernels import Kernel, plain
+from jaxlatent.generators.layers import (
+    ACTIVATIONS,
+    PRECISION,
+    conv,
+    dense,
+    doubled_conv,
+    repeat_pixels,
+)
 
 GAIN = math.sqrt(2)  # on the weights here, not after the activation as from StyleGAN2 on
 
@@ -45,8 +54,8 @@ def activate(x: Array) -> Array:
     return ACTIVATIONS["lrelu"][0](x)
 
 
-def scaled(kernel: Float[Array, "k k i o"], gain: float = GAIN) -> Float[Array, "k k i o"]:
-    """Returns a stored kernel as it acts on the input."""
+def scaled(kernel: Kernel, gain: float = GAIN) -> Kernel:
+    """Returns a stored kernel, [k, k, i, o], as it acts on the input."""
     return kernel * (gain / math.sqrt(math.prod(kernel.shape[:3])))
 
 
@@ -63,7 +72,7 @@ class ScaledConv(nnx.Module):
 
     def matrix(self) -> Float[Array, "k k i o"]:
         """The kernel as it acts on the input."""
-        return scaled(self.kernel[...], self.gain)
+        return cast(Array, scaled(plain(self.kernel[...]), self.gain))
 
     def spread(self, x: Float[Array, "n i"]) -> Float[Array, "n k k o"]:
         """Applies the layer to single pixels, of which each becomes as many as the kernel has."""
@@ -73,7 +82,11 @@ class ScaledConv(nnx.Module):
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h w o"]:
         """Applies the layer, which keeps the resolution."""
         pad = self.kernel.shape[0] // 2
-        return self._shifted(conv(x, self.matrix(), (pad, pad)))
+        return self._shifted(conv(x, scaled(self.kernel[...], self.gain), (pad, pad)))
+
+    def doubled(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the layer, with a kernel of 3x3, to an image of twice the resolution."""
+        return self._shifted(doubled_conv(x, scaled(self.kernel[...], self.gain)))
 
     def _shifted(self, x: Float[Array, "n h w o"]) -> Float[Array, "n h w o"]:
         return x + self.bias[...].astype(x.dtype)[None, None, None]

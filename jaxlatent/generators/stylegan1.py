@@ -23,9 +23,9 @@ from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import (
     conv,
     dense,
+    doubled_conv,
     fir,
     instance_norm,
-    repeat_pixels,
     second_moment_norm,
 )
 from jaxlatent.generators.noise import noise_maps
@@ -173,7 +173,8 @@ class StyledLayer(nnx.Module):
     ) -> Float[Array, "n h2 w2 o"]:
         """Applies the layer; a style is one factor a channel, less 1, then one shift a channel."""
         if self.kernel is not None:
-            x = conv(repeat_pixels(x) if self.up else x, scaled(self.kernel[...]), (1, 1))
+            kernel = scaled(self.kernel[...])
+            x = doubled_conv(x, kernel) if self.up else conv(x, kernel, (1, 1))
         if self.up:
             taps = self.config.blur_filter
             x = fir(x, taps[::-1], len(taps) // 2, len(taps) // 2)

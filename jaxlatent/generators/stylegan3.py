@@ -22,6 +22,7 @@ from jaxlatent.generators.base import (
     State,
     check_noise,
 )
+from jaxlatent.generators.kernels import energy
 from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import PRECISION, modulated_conv
 from jaxlatent.generators.stylegan2 import Dense, MappingNetwork, StyleGAN2Config
@@ -230,9 +231,10 @@ class SynthesisLayer(nnx.Module):
         kernel = self.kernel[...]
         gain = lax.rsqrt(self.variance[...]).astype(x.dtype)
         if image:
-            style = style * (gain / math.sqrt(kernel[..., 0].size))
+            style = style * (gain / math.sqrt(math.prod(kernel.shape[:3])))
         else:
-            kernel = kernel * lax.rsqrt(jnp.mean(jnp.square(kernel), axis=(0, 1, 2), keepdims=True))
+            places = math.prod(kernel.shape[:3])
+            kernel = kernel * lax.rsqrt(jnp.sum(energy(kernel), axis=0) / places)[None, None, None]
             # The original divides by the whole batch's mean square, to no effect: demodulation
             # undoes any factor of a style, but for its epsilon of 1e-8. The sample's own keeps
             # styles as far above that epsilon, and samples independent of each other.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import DCGAN_CONFIG, STYLEGAN2_CONFIG, filled, stylegan3_config
 
-from jaxlatent import UserError
+from jaxlatent import UserError, prepare
 from jaxlatent.find import sefa
 from jaxlatent.generators import (
     BigGANConfig,
@@ -16,6 +16,7 @@ from jaxlatent.generators import (
     PGGANConfig,
     SNGANConfig,
     StyleGAN1Config,
+    kernels,
 )
 from jaxlatent.parameters import cast, parameters
 
@@ -195,6 +196,13 @@ def test_bfloat16_codes_compute_in_bfloat16(generator, codes, label):
     exact = synthesize(generator, codes, label)
     difference = jnp.abs(images.astype(jnp.float32) - exact)
     assert float(jnp.mean(difference)) < 0.1 * float(jnp.std(exact))
+
+
+def test_prepared_it_renders_the_same(generator, codes, label, monkeypatch):
+    monkeypatch.setattr(kernels, "_FEWEST", 1)
+    monkeypatch.setattr(kernels, "_SMALLEST", 1)
+    images, same = (synthesize(g, codes, label) for g in (generator, prepare(generator)))
+    np.testing.assert_allclose(same, images, atol=1e-5 * float(np.abs(images).max()))
 
 
 def test_weights_are_arguments_not_constants(generator, codes, label):

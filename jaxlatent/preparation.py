@@ -1,0 +1,66 @@
+"""Generators made ready for many images: what depends on weights alone is computed once."""
+
+import jax
+from flax import nnx
+
+from jaxlatent.errors import UserError
+from jaxlatent.generators import (
+    Generator,
+    biggan_blocks,
+    progressive,
+    sngan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
+from jaxlatent.generators.kernels import Prepared, plain
+
+_IMAGE = 4  # channels that an image has at most
+_CONVOLUTIONS = (
+    biggan_blocks.Conv,
+    progressive.ScaledConv,
+    sngan.Conv,
+    stylegan1.StyledLayer,
+    stylegan2.StyledConv,
+    stylegan2.ToRGB,
+    stylegan3.SynthesisLayer,
+)
+
+
+def prepare(generator: Generator, precision: str = "exact") -> Generator:
+    """Returns a generator that renders the same images sooner, and takes longer to compile.
+
+    Worth it for more than a few images. On CPUs wide 3x3 convolutions are computed by Winograd's
+    filtering, 1.2 to 2 times as fast. The weights that it is saved with, and known by, are as
+    before; shared with `generator`, which stays as it is.
+
+    Args:
+        generator: of any family; one of transposed convolutions alone (DCGAN, InfoGAN) has nothing
+            to prepare.
+        precision: "exact" for float32 throughout. "fast" multiplies in bfloat16 within
+            convolutions, but for those of images, and adds in float32: for GPUs and TPUs; images
+            are off by about 1% of their range.
+
+    Raises:
+        UserError: if the precision is neither.
+
+    Example:
+        >>> from jaxlatent.generators import StyleGAN2, StyleGAN2Config
+        >>> config = StyleGAN2Config((8, 8), z_dim=8, w_dim=8, mapping_widths=(8,))
+        >>> generator = StyleGAN2(config, rngs=nnx.Rngs(0))
+        >>> ready = prepare(generator)
+        >>> codes = ready.broadcast(ready.map(ready.sample_z(jax.random.key(0), 2)))
+        >>> ready.synthesize(codes).shape
+        (2, 8, 8, 3)
+    """
+    if precision not in ("exact", "fast"):
+        raise UserError(f"precision must be exact or fast, got {precision!r}")
+    ready = nnx.clone(generator)
+    winograd = jax.default_backend() == "cpu"
+    for _, module in nnx.iter_modules(ready):
+        kernel = getattr(module, "kernel", None) if isinstance(module, _CONVOLUTIONS) else None
+        if kernel is not None:
+            array = plain(kernel.get_value())
+            half = precision == "fast" and min(array.shape[2:]) > _IMAGE
+            kernel.set_value(Prepared.of(array, half, winograd))
+    return ready
