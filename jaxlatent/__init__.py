@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from jaxlatent import find, generators, networks, paths
+    from jaxlatent.allocator import keep_memory
     from jaxlatent.bundle import load, load_model, save
     from jaxlatent.directions import Directions, FingerprintWarning
     from jaxlatent.edits import Edit, edit
@@ -27,6 +28,7 @@ _HOMES = {
     "Generator": "generators",
     "UserError": "errors",
     "edit": "edits",
+    "keep_memory": "allocator",
     "load": "bundle",
     "load_model": "bundle",
     "prepare": "preparation",
@@ -45,6 +47,7 @@ __all__ = [
     "edit",
     "find",
     "generators",
+    "keep_memory",
     "load",
     "load_model",
     "networks",
