@@ -7,7 +7,7 @@ from jaxlatent.console import say_error
 
 _MOST = 1 << 30  # bytes
 _KEPT = {
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
 }
 

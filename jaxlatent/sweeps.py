@@ -1,34 +1,30 @@
-"""Sweeps: every code along every direction at every strength, in one compiled program."""
+"""Sweeps: every code along every direction at every strength, in compiled programs."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from jaxlatent.chunks import Progress as Progress
+from jaxlatent.chunks import run
 from jaxlatent.directions import Directions, Stage
 from jaxlatent.edits import (
     Mode,
-    Moves,
     acts_on_z,
     check_rows,
     check_truncation,
     chosen_stage,
-    move,
     moves,
 )
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
 from jaxlatent.generators.base import class_weights
 from jaxlatent.keys import AnyKey, per_sample
-from jaxlatent.memory import check_host_memory, chunk_size
-
-Progress = Callable[[int, int], None]
+from jaxlatent.memory import check_host_memory
+from jaxlatent.programs import SweepWork, Work, plan_render, plan_sweep
 
 
 def render(
@@ -67,8 +63,11 @@ def render(
     """
     generator.check_codes(codes)
     n = codes.shape[0]
-    work = _Work(generator, codes, *_noise(noise, key, n), _labels(generator, label, n))
-    return _in_chunks(_render, work, n, budget, progress, mode=_mode(noise))
+    work = Work(generator, codes, *_noise(noise, key, n), _labels(generator, label, n))
+    images = _empty(generator, n)
+    if n:
+        run(plan_render(work, _mode(noise), budget).dispatch(), images, progress)
+    return images
 
 
 def sweep(
@@ -134,40 +133,17 @@ def sweep(
     when = "z" if acts_on_z(generator, directions) else chosen_stage(directions, stage)
     scale = None if psi is None else jnp.float32(psi)
     labels = _labels(generator, label, n)
-    work = _SweepWork(generator, codes, *_noise(noise, key, n), labels, steps, amounts, scale)
-    images = _in_chunks(
-        _sweep, work, n * k * s, budget, progress, mode=_mode(noise), stage=when, cutoff=cutoff
-    )
+    work = SweepWork(generator, codes, *_noise(noise, key, n), labels, steps, amounts, scale)
+    images = _empty(generator, n * k * s)
+    if images.size:
+        run(plan_sweep(work, _mode(noise), when, cutoff, budget).dispatch(), images, progress)
     return images.reshape(n, k, s, *images.shape[1:])
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _Work:
-    """What all chunks share; an argument of the compiled program, never a constant in it."""
-
-    generator: Generator
-    codes: Array
-    keys: Array | None
-    maps: Sequence[Array] | None
-    label: Array | None
-
-    def synthesize(self, codes: Array, index: Array, noise: Any) -> Array:
-        """Renders codes made from those of the samples at `index`."""
-        noise = noise if self.maps is None else self.maps
-        keys = None if self.keys is None else self.keys[index]
-        return self.generator.synthesize(codes, noise, keys, self.labels(index))
-
-    def labels(self, index: Array) -> Array | None:
-        return None if self.label is None else self.label[index]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _SweepWork(_Work):
-    steps: Moves
-    amounts: Array
-    psi: Array | None
+def _empty(generator: Generator, total: int) -> np.ndarray:
+    shape = (total, *generator.image_shape)
+    check_host_memory(f"{total} images", 4 * math.prod(shape))
+    return np.empty(shape, np.float32)
 
 
 def _labels(generator: Generator, label: Labels | None, n: int) -> Array | None:
@@ -186,58 +162,3 @@ def _noise(noise: Noise, key: AnyKey | None, n: int) -> tuple[Any, Any]:
 
 def _mode(noise: Noise) -> str:
     return noise if isinstance(noise, str) else "maps"
-
-
-@partial(jax.jit, static_argnames="mode")
-def _render(work: _Work, index: Int[Array, " b"], mode: str) -> Float[Array, "b h w c"]:
-    return work.synthesize(work.codes[index], index, mode)
-
-
-@partial(jax.jit, static_argnames=("mode", "stage", "cutoff"))
-def _sweep(
-    work: _SweepWork, index: Int[Array, " b"], mode: str, stage: str, cutoff: int | None
-) -> Float[Array, "b h w c"]:
-    """Renders the images at `index` of the flattened [n, k, s] grid."""
-    k, s = work.steps.scale.shape[0], work.amounts.shape[0]
-    i, j, t = index // (k * s), index // s % k, index % s
-
-    def moved(codes: Array) -> Array:
-        own = jax.tree.map(lambda leaf: leaf[j][:, None], work.steps)
-        one = jax.vmap(lambda code, step, amount: move(code[None], step, amount[None, None])[0])
-        return one(codes, own, work.amounts[t])
-
-    generator, codes = work.generator, work.codes[i]
-    if stage != "after":
-        codes = moved(codes)
-    if stage == "z":
-        codes = generator.broadcast(generator.map(codes[:, 0], work.labels(i)))
-    if work.psi is not None:
-        codes = generator.truncate(codes, work.psi, cutoff)
-    if stage == "after":
-        codes = moved(codes)
-    return work.synthesize(codes, i, mode)
-
-
-def _in_chunks(
-    program: Callable[..., Array],
-    work: _Work,
-    total: int,
-    budget: int | None,
-    progress: Progress | None,
-    **static: Any,
-) -> np.ndarray:
-    """Runs a program over chunks of one size, so that it is compiled once."""
-    shape = (total, *work.generator.image_shape)
-    check_host_memory(f"{total} images", 4 * math.prod(shape))
-    images = np.empty(shape, np.float32)
-    if not total:
-        return images
-    call = partial(program, work, **static)
-    size = chunk_size(call, jnp.zeros(1, jnp.int32), total=total, budget=budget)
-    for start in range(0, total, size):
-        done = min(start + size, total)
-        index = np.minimum(np.arange(start, start + size, dtype=np.int32), total - 1)
-        images[start:done] = call(index)[: done - start]
-        if progress is not None:
-            progress(done, total)
-    return images
