@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Progress = Callable[[int, int], None]
+
+
+class Compiled(NamedTuple):
+    """What it took to compile a program, in seconds; `compile` is short if the cache has it."""
+
+    name: str
+    trace: float
+    lower: float
+    compile: float
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,22 @@ class Chunks:
             made = self.program(*self.arguments, index, **self.static)
             yield min(self.size, self.total - start), made
 
-    def compile(self) -> None:
+    def compile(self) -> list[Compiled]:
         """Compiles the program, for the cache on disk, without running it."""
         index = jax.ShapeDtypeStruct((self.size,), jnp.int32)
-        self.program.lower(*self.arguments, index, **self.static).compile()
+        return [compiled(self.program, *self.arguments, index, **self.static)]
+
+
+def compiled(program: Any, *arguments: Any, **static: Any) -> Compiled:
+    """Compiles a jitted function for arguments, or their shapes, and takes the time."""
+    times = [perf_counter()]
+    traced = program.trace(*arguments, **static)
+    times.append(perf_counter())
+    lowered = traced.lower()
+    times.append(perf_counter())
+    lowered.compile()
+    times.append(perf_counter())
+    return Compiled(program.__name__, *np.diff(times).tolist())
 
 
 def run(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxlatent.chunks import Chunks
+from jaxlatent.chunks import Chunks, Compiled, compiled
 from jaxlatent.edits import Moves, move
 from jaxlatent.generators import Generator
 from jaxlatent.generators.base import State
@@ -97,13 +97,13 @@ class Grouped:
             total = min(self.group, n - first) * edits
             yield from self._rest(states, first, total).dispatch()
 
-    def compile(self) -> None:
+    def compile(self) -> list[Compiled]:
         """Compiles both programs, for the cache on disk, without running them."""
         index = jax.ShapeDtypeStruct((self.group,), jnp.int32)
         static = _of_states(self.static)
-        sweep_states.lower(self.work, index, **static).compile()
+        first = compiled(sweep_states, self.work, index, **static)
         states = jax.eval_shape(partial(sweep_states, **static), self.work, index)
-        self._rest(states, 0, self.size).compile()
+        return [first, *self._rest(states, 0, self.size).compile()]
 
     def _rest(self, states: State, first: int, total: int) -> Chunks:
         arguments = (self.work, states, np.int32(first))

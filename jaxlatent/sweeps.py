@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxlatent.chunks import Chunks, Compiled, run
 from jaxlatent.chunks import Progress as Progress
-from jaxlatent.chunks import run
 from jaxlatent.directions import Directions, Stage
 from jaxlatent.edits import (
     Mode,
@@ -24,7 +24,7 @@ from jaxlatent.generators import Generator, Labels, Noise
 from jaxlatent.generators.base import class_weights
 from jaxlatent.keys import AnyKey, per_sample
 from jaxlatent.memory import check_host_memory
-from jaxlatent.programs import SweepWork, Work, plan_render, plan_sweep
+from jaxlatent.programs import Grouped, SweepWork, Work, plan_render, plan_sweep
 
 
 def render(
@@ -61,13 +61,38 @@ def render(
         >>> render(DCGAN(config, rngs=nnx.Rngs(0)), jnp.zeros((5, 1, 2))).shape
         (5, 4, 4, 3)
     """
+    images = _empty(generator, codes.shape[0])
+    plan = _rendering(generator, codes, noise, key, label, budget)
+    run(plan.dispatch() if plan else (), images, progress)
+    return images
+
+
+def warm_render(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    *,
+    noise: Noise = "const",
+    key: AnyKey | None = None,
+    label: Labels | None = None,
+    budget: int | None = None,
+) -> list[Compiled]:
+    """Compiles what `render` of the same arguments runs, and tells what that took."""
+    plan = _rendering(generator, codes, noise, key, label, budget)
+    return plan.compile() if plan else []
+
+
+def _rendering(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    noise: Noise,
+    key: AnyKey | None,
+    label: Labels | None,
+    budget: int | None,
+) -> Chunks | None:
     generator.check_codes(codes)
     n = codes.shape[0]
     work = Work(generator, codes, *_noise(noise, key, n), _labels(generator, label, n))
-    images = _empty(generator, n)
-    if n:
-        run(plan_render(work, _mode(noise), budget).dispatch(), images, progress)
-    return images
+    return plan_render(work, _mode(noise), budget) if n else None
 
 
 def sweep(
@@ -123,21 +148,65 @@ def sweep(
         >>> sweep(generator, jnp.zeros((5, 1, 2)), directions, [-1.0, 0.0, 1.0]).shape
         (5, 2, 3, 4, 4, 3)
     """
+    options = layers, mode, stage, psi, cutoff, noise, key, label, budget
+    plan = _sweeping(generator, codes, directions, strengths, *options)
+    grid = codes.shape[0], len(directions), len(strengths)
+    images = _empty(generator, math.prod(grid))
+    run(plan.dispatch() if plan else (), images, progress)
+    return images.reshape(*grid, *generator.image_shape)
+
+
+def warm_sweep(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    directions: Directions,
+    strengths: Sequence[float] | Float[Array | np.ndarray, " s"],
+    *,
+    layers: Sequence[int] | None = None,
+    mode: Mode = "relative",
+    stage: Stage | None = None,
+    psi: float | None = None,
+    cutoff: int | None = None,
+    noise: Noise = "const",
+    key: AnyKey | None = None,
+    label: Labels | None = None,
+    budget: int | None = None,
+) -> list[Compiled]:
+    """Compiles what `sweep` of the same arguments runs, and tells what that took."""
+    options = layers, mode, stage, psi, cutoff, noise, key, label, budget
+    plan = _sweeping(generator, codes, directions, strengths, *options)
+    return plan.compile() if plan else []
+
+
+def _sweeping(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    directions: Directions,
+    strengths: Sequence[float] | Float[Array | np.ndarray, " s"],
+    layers: Sequence[int] | None,
+    mode: Mode,
+    stage: Stage | None,
+    psi: float | None,
+    cutoff: int | None,
+    noise: Noise,
+    key: AnyKey | None,
+    label: Labels | None,
+    budget: int | None,
+) -> Chunks | Grouped | None:
     steps = moves(generator, directions, layers, mode)
     check_rows(codes, steps)
     check_truncation(psi, cutoff)
     amounts = jnp.asarray(strengths, jnp.float32)
     if amounts.ndim != 1 or not amounts.size:
         raise UserError(f"strengths must be a list of numbers, got shape {list(amounts.shape)}")
-    n, k, s = codes.shape[0], len(directions), amounts.shape[0]
+    n = codes.shape[0]
     when = "z" if acts_on_z(generator, directions) else chosen_stage(directions, stage)
     scale = None if psi is None else jnp.float32(psi)
     labels = _labels(generator, label, n)
     work = SweepWork(generator, codes, *_noise(noise, key, n), labels, steps, amounts, scale)
-    images = _empty(generator, n * k * s)
-    if images.size:
-        run(plan_sweep(work, _mode(noise), when, cutoff, budget).dispatch(), images, progress)
-    return images.reshape(n, k, s, *images.shape[1:])
+    if not n * len(directions):
+        return None
+    return plan_sweep(work, _mode(noise), when, cutoff, budget)
 
 
 def _empty(generator: Generator, total: int) -> np.ndarray:
