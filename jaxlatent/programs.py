@@ -98,11 +98,12 @@ class Grouped:
             yield from self._rest(states, first, total).dispatch()
 
     def compile(self) -> list[Compiled]:
-        """Compiles both programs, for the cache on disk, without running them."""
-        index = jax.ShapeDtypeStruct((self.group,), jnp.int32)
+        """Compiles both programs, for the cache on disk; runs the first on one group."""
+        index = np.arange(self.group, dtype=np.int32)
         static = _of_states(self.static)
         first = compiled(sweep_states, self.work, index, **static)
-        states = jax.eval_shape(partial(sweep_states, **static), self.work, index)
+        # real states, as the cache tells programs apart by where their arguments are, too
+        states = sweep_states(self.work, index, **static)
         return [first, *self._rest(states, 0, self.size).compile()]
 
     def _rest(self, states: State, first: int, total: int) -> Chunks:
