@@ -61,8 +61,8 @@ def render(
         >>> render(DCGAN(config, rngs=nnx.Rngs(0)), jnp.zeros((5, 1, 2))).shape
         (5, 4, 4, 3)
     """
-    images = _empty(generator, codes.shape[0])
     plan = _rendering(generator, codes, noise, key, label, budget)
+    images = _empty(generator, codes.shape[0])
     run(plan.dispatch() if plan else (), images, progress)
     return images
 
