@@ -3,6 +3,7 @@
 import signal
 import sys
 
+from jaxlatent import compile_cache
 from jaxlatent.cli import main
 
 
@@ -11,6 +12,7 @@ def run() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), signal.default_int_handler)
+    compile_cache.switch_on()
     sys.exit(main())
 
 

@@ -30,6 +30,11 @@ def _widest(jaxpr: Any) -> int:
     return widest
 
 
+def tree_bytes(tree: Any) -> int:
+    """Returns the bytes of all arrays, or shapes of arrays, in a tree."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
 def check_host_memory(what: str, size: int, advice: str = "ask for fewer at once") -> None:
     """Raises `UserError` if `size` bytes are more than the machine's memory."""
     if not hasattr(os, "sysconf"):  # Windows does not tell
@@ -48,7 +53,11 @@ def default_budget() -> int:
 
 
 def chunk_size(
-    function: Callable[..., Any], *one: Any, total: int, budget: int | None = None
+    function: Callable[..., Any],
+    *one: Any,
+    total: int,
+    budget: int | None = None,
+    most: int = _MOST,
 ) -> int:
     """Returns how many samples `function` may take at once, so that all chunks are about equal.
 
@@ -57,6 +66,7 @@ def chunk_size(
         *one: its arguments for a batch of one, as arrays or shapes.
         total: the number of samples there are, at least one.
         budget: bytes of working memory; `None` for the default of the backend.
+        most: no more than these at once, whatever the budget.
 
     Example:
         >>> import jax.numpy as jnp
@@ -65,5 +75,5 @@ def chunk_size(
     """
     budget = default_budget() if budget is None else budget
     widest = max(1, _widest(jax.make_jaxpr(function)(*one).jaxpr))
-    most = max(1, min(total, _MOST, 2 * budget // (3 * widest)))
+    most = max(1, min(total, _MOST, most, 2 * budget // (3 * widest)))
     return math.ceil(total / math.ceil(total / most))

@@ -1,34 +1,30 @@
-"""Sweeps: every code along every direction at every strength, in one compiled program."""
+"""Sweeps: every code along every direction at every strength, in compiled programs."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from jaxlatent.chunks import Chunks, Compiled, run
+from jaxlatent.chunks import Progress as Progress
 from jaxlatent.directions import Directions, Stage
 from jaxlatent.edits import (
     Mode,
-    Moves,
     acts_on_z,
     check_rows,
     check_truncation,
     chosen_stage,
-    move,
     moves,
 )
 from jaxlatent.errors import UserError
 from jaxlatent.generators import Generator, Labels, Noise
 from jaxlatent.generators.base import class_weights
 from jaxlatent.keys import AnyKey, per_sample
-from jaxlatent.memory import check_host_memory, chunk_size
-
-Progress = Callable[[int, int], None]
+from jaxlatent.memory import check_host_memory
+from jaxlatent.programs import Grouped, SweepWork, Work, plan_render, plan_sweep
 
 
 def render(
@@ -65,10 +61,38 @@ def render(
         >>> render(DCGAN(config, rngs=nnx.Rngs(0)), jnp.zeros((5, 1, 2))).shape
         (5, 4, 4, 3)
     """
+    plan = _rendering(generator, codes, noise, key, label, budget)
+    images = _empty(generator, codes.shape[0])
+    run(plan.dispatch() if plan else (), images, progress)
+    return images
+
+
+def warm_render(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    *,
+    noise: Noise = "const",
+    key: AnyKey | None = None,
+    label: Labels | None = None,
+    budget: int | None = None,
+) -> list[Compiled]:
+    """Compiles what `render` of the same arguments runs, and tells what that took."""
+    plan = _rendering(generator, codes, noise, key, label, budget)
+    return plan.compile() if plan else []
+
+
+def _rendering(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    noise: Noise,
+    key: AnyKey | None,
+    label: Labels | None,
+    budget: int | None,
+) -> Chunks | None:
     generator.check_codes(codes)
     n = codes.shape[0]
-    work = _Work(generator, codes, *_noise(noise, key, n), _labels(generator, label, n))
-    return _in_chunks(_render, work, n, budget, progress, mode=_mode(noise))
+    work = Work(generator, codes, *_noise(noise, key, n), _labels(generator, label, n))
+    return plan_render(work, _mode(noise), budget) if n else None
 
 
 def sweep(
@@ -124,50 +148,71 @@ def sweep(
         >>> sweep(generator, jnp.zeros((5, 1, 2)), directions, [-1.0, 0.0, 1.0]).shape
         (5, 2, 3, 4, 4, 3)
     """
+    options = layers, mode, stage, psi, cutoff, noise, key, label, budget
+    plan = _sweeping(generator, codes, directions, strengths, *options)
+    grid = codes.shape[0], len(directions), len(strengths)
+    images = _empty(generator, math.prod(grid))
+    run(plan.dispatch() if plan else (), images, progress)
+    return images.reshape(*grid, *generator.image_shape)
+
+
+def warm_sweep(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    directions: Directions,
+    strengths: Sequence[float] | Float[Array | np.ndarray, " s"],
+    *,
+    layers: Sequence[int] | None = None,
+    mode: Mode = "relative",
+    stage: Stage | None = None,
+    psi: float | None = None,
+    cutoff: int | None = None,
+    noise: Noise = "const",
+    key: AnyKey | None = None,
+    label: Labels | None = None,
+    budget: int | None = None,
+) -> list[Compiled]:
+    """Compiles what `sweep` of the same arguments runs, and tells what that took."""
+    options = layers, mode, stage, psi, cutoff, noise, key, label, budget
+    plan = _sweeping(generator, codes, directions, strengths, *options)
+    return plan.compile() if plan else []
+
+
+def _sweeping(
+    generator: Generator,
+    codes: Float[Array, "n L d"],
+    directions: Directions,
+    strengths: Sequence[float] | Float[Array | np.ndarray, " s"],
+    layers: Sequence[int] | None,
+    mode: Mode,
+    stage: Stage | None,
+    psi: float | None,
+    cutoff: int | None,
+    noise: Noise,
+    key: AnyKey | None,
+    label: Labels | None,
+    budget: int | None,
+) -> Chunks | Grouped | None:
     steps = moves(generator, directions, layers, mode)
     check_rows(codes, steps)
     check_truncation(psi, cutoff)
     amounts = jnp.asarray(strengths, jnp.float32)
     if amounts.ndim != 1 or not amounts.size:
         raise UserError(f"strengths must be a list of numbers, got shape {list(amounts.shape)}")
-    n, k, s = codes.shape[0], len(directions), amounts.shape[0]
+    n = codes.shape[0]
     when = "z" if acts_on_z(generator, directions) else chosen_stage(directions, stage)
     scale = None if psi is None else jnp.float32(psi)
     labels = _labels(generator, label, n)
-    work = _SweepWork(generator, codes, *_noise(noise, key, n), labels, steps, amounts, scale)
-    images = _in_chunks(
-        _sweep, work, n * k * s, budget, progress, mode=_mode(noise), stage=when, cutoff=cutoff
-    )
-    return images.reshape(n, k, s, *images.shape[1:])
+    work = SweepWork(generator, codes, *_noise(noise, key, n), labels, steps, amounts, scale)
+    if not n * len(directions):
+        return None
+    return plan_sweep(work, _mode(noise), when, cutoff, budget)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _Work:
-    """What all chunks share; an argument of the compiled program, never a constant in it."""
-
-    generator: Generator
-    codes: Array
-    keys: Array | None
-    maps: Sequence[Array] | None
-    label: Array | None
-
-    def synthesize(self, codes: Array, index: Array, noise: Any) -> Array:
-        """Renders codes made from those of the samples at `index`."""
-        noise = noise if self.maps is None else self.maps
-        keys = None if self.keys is None else self.keys[index]
-        return self.generator.synthesize(codes, noise, keys, self.labels(index))
-
-    def labels(self, index: Array) -> Array | None:
-        return None if self.label is None else self.label[index]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class _SweepWork(_Work):
-    steps: Moves
-    amounts: Array
-    psi: Array | None
+def _empty(generator: Generator, total: int) -> np.ndarray:
+    shape = (total, *generator.image_shape)
+    check_host_memory(f"{total} images", 4 * math.prod(shape))
+    return np.empty(shape, np.float32)
 
 
 def _labels(generator: Generator, label: Labels | None, n: int) -> Array | None:
@@ -186,58 +231,3 @@ def _noise(noise: Noise, key: AnyKey | None, n: int) -> tuple[Any, Any]:
 
 def _mode(noise: Noise) -> str:
     return noise if isinstance(noise, str) else "maps"
-
-
-@partial(jax.jit, static_argnames="mode")
-def _render(work: _Work, index: Int[Array, " b"], mode: str) -> Float[Array, "b h w c"]:
-    return work.synthesize(work.codes[index], index, mode)
-
-
-@partial(jax.jit, static_argnames=("mode", "stage", "cutoff"))
-def _sweep(
-    work: _SweepWork, index: Int[Array, " b"], mode: str, stage: str, cutoff: int | None
-) -> Float[Array, "b h w c"]:
-    """Renders the images at `index` of the flattened [n, k, s] grid."""
-    k, s = work.steps.scale.shape[0], work.amounts.shape[0]
-    i, j, t = index // (k * s), index // s % k, index % s
-
-    def moved(codes: Array) -> Array:
-        own = jax.tree.map(lambda leaf: leaf[j][:, None], work.steps)
-        one = jax.vmap(lambda code, step, amount: move(code[None], step, amount[None, None])[0])
-        return one(codes, own, work.amounts[t])
-
-    generator, codes = work.generator, work.codes[i]
-    if stage != "after":
-        codes = moved(codes)
-    if stage == "z":
-        codes = generator.broadcast(generator.map(codes[:, 0], work.labels(i)))
-    if work.psi is not None:
-        codes = generator.truncate(codes, work.psi, cutoff)
-    if stage == "after":
-        codes = moved(codes)
-    return work.synthesize(codes, i, mode)
-
-
-def _in_chunks(
-    program: Callable[..., Array],
-    work: _Work,
-    total: int,
-    budget: int | None,
-    progress: Progress | None,
-    **static: Any,
-) -> np.ndarray:
-    """Runs a program over chunks of one size, so that it is compiled once."""
-    shape = (total, *work.generator.image_shape)
-    check_host_memory(f"{total} images", 4 * math.prod(shape))
-    images = np.empty(shape, np.float32)
-    if not total:
-        return images
-    call = partial(program, work, **static)
-    size = chunk_size(call, jnp.zeros(1, jnp.int32), total=total, budget=budget)
-    for start in range(0, total, size):
-        done = min(start + size, total)
-        index = np.minimum(np.arange(start, start + size, dtype=np.int32), total - 1)
-        images[start:done] = call(index)[: done - start]
-        if progress is not None:
-            progress(done, total)
-    return images

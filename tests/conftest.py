@@ -29,6 +29,7 @@ from jaxlatent.parameters import build, parameter_shapes
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compiling is most of what the tests do, and LLVM's optimisation a quarter of that.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ["JAXLATENT_CACHE"] = "off"  # commands run as processes keep nothing in the user's home
 
 DCGAN_CONFIG = DCGANConfig(
     z_dim=6,

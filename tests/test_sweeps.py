@@ -9,7 +9,7 @@ import pytest
 
 from jaxlatent import Directions, Edit, UserError, edit, render, sweep
 from jaxlatent.find import sefa
-from jaxlatent.sweeps import _sweep
+from jaxlatent.programs import sweep_images
 
 STRENGTHS = [-2.0, 0.0, 1.5]
 N, K = 3, 2
@@ -107,9 +107,9 @@ def test_given_noise_maps_and_silence(stylegan2, codes, directions):
 
 def test_a_second_sweep_is_not_compiled_again(stylegan2, codes, directions):
     sweep(stylegan2, codes, directions, STRENGTHS)
-    before = _sweep._cache_size()
+    before = sweep_images._cache_size()
     sweep(stylegan2, codes + 1, directions, [t + 1 for t in STRENGTHS])
-    assert _sweep._cache_size() == before
+    assert sweep_images._cache_size() == before
 
 
 def test_render_equals_one_call(stylegan2, codes):

@@ -12,6 +12,7 @@ from jaxlatent.cli.images import generate, sweep
 from jaxlatent.cli.invert import invert
 from jaxlatent.cli.models import convert, export, formats, info
 from jaxlatent.cli.options import examples
+from jaxlatent.cli.warm import warm
 from jaxlatent.errors import UserError
 
 
@@ -54,7 +55,8 @@ def demo(out: str, checkpoint: str | None) -> None:
     run(out, checkpoint, click.echo)
 
 
-for _command in (convert, formats, info, generate, export, find, directions, sweep, invert, demo):
+_MODELS = convert, formats, info, warm, export
+for _command in (*_MODELS, generate, find, directions, sweep, invert, demo):
     cli.add_command(_command)
 
 

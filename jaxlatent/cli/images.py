@@ -1,14 +1,20 @@
 """The commands that render images: generate and sweep."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+import numpy as np
 
 from jaxlatent import arguments, console
 from jaxlatent.cli.options import CUTOFF, LABEL, MODEL, NOISE, OUT, PSI, SETTINGS, examples, loaded
 from jaxlatent.errors import UserError
 from jaxlatent.files import read_npy
+
+if TYPE_CHECKING:
+    from jaxlatent.directions import Directions
+    from jaxlatent.generators import Generator
 
 
 @click.command(
@@ -54,25 +60,39 @@ def generate(
     numbers = arguments.indices(seeds, "seeds")
     changes = arguments.pairs(settings)
     with console.image_file(out) as write:
-        from jaxlatent.keys import seed_keys
         from jaxlatent.sheet import grid
-        from jaxlatent.spaces import to_codes
         from jaxlatent.sweeps import render
 
         generator = loaded(model, changes)
-        # a class is read on the way from z, or in synthesis where there is no w
-        needed = space in (None, "z") or "w" not in generator.spaces
-        labels = arguments.labels(label, len(numbers), generator, needed)
-        z = generator.sample_z(seed_keys(numbers), len(numbers))
-        batch = to_codes(generator, z if array is None else array, space or "z", labels)
-        if psi is not None:
-            batch = generator.truncate(batch, psi, cutoff)
-        keys = seed_keys(numbers) if noise == "random" else None
-        images = render(
-            generator, batch, noise=noise, key=keys, label=labels, progress=console.progress_bar()
-        )
+        batch, options = rendering(generator, numbers, array, space, label, psi, cutoff, noise)
+        images = render(generator, batch, **options, progress=console.progress_bar())
         word = "seed" if codes is None else "code"
         write(images, lambda: grid(images, [f"{word} {i}" for i in numbers]))
+
+
+def rendering(
+    generator: "Generator",
+    numbers: Sequence[int],
+    array: np.ndarray | None,
+    space: str | None,
+    label: str | None,
+    psi: float | None,
+    cutoff: int | None,
+    noise: str,
+) -> tuple[Any, dict[str, Any]]:
+    """Returns the codes and the options that `render` takes."""
+    from jaxlatent.keys import seed_keys
+    from jaxlatent.spaces import to_codes
+
+    # a class is read on the way from z, or in synthesis where there is no w
+    needed = space in (None, "z") or "w" not in generator.spaces
+    labels = arguments.labels(label, len(numbers), generator, needed)
+    z = generator.sample_z(seed_keys(numbers), len(numbers))
+    codes = to_codes(generator, z if array is None else array, space or "z", labels)
+    if psi is not None:
+        codes = generator.truncate(codes, psi, cutoff)
+    keys = seed_keys(numbers) if noise == "random" else None
+    return codes, {"noise": noise, "key": keys, "label": labels}
 
 
 @click.command(
@@ -126,42 +146,59 @@ def sweep(
     """Move samples along DIRECTIONS: a labelled PNG, or [n, k, s, h, w, c] as .npy."""
     numbers, amounts = arguments.indices(seeds, "seeds"), arguments.strengths(strengths)
     changes = arguments.pairs(settings)
+    check_space(directions, space)
+    with console.image_file(out) as write:
+        from jaxlatent.sheet import sweep_sheet
+        from jaxlatent.sweeps import sweep as run
+
+        generator, codes, found, options = sweeping(
+            model, changes, directions, space, index, numbers, layers, label, noise
+        )
+        options |= {"mode": mode, "stage": stage, "psi": psi, "cutoff": cutoff}
+        images = run(generator, codes, found, amounts, **options, progress=console.progress_bar())
+        rows = [f"seed {i}" for i in numbers]
+        write(images, lambda: sweep_sheet(images, rows, found.names, amounts))
+
+
+def check_space(directions: str, space: str | None) -> None:
+    """Raises `UserError` unless either the file of directions or the user tells their space."""
     bare = Path(directions).suffix == ".npy"
     if bare and space is None:
         raise UserError(f"{directions} does not tell its space: give --space z, w or w+")
     if space is not None and not bare:
         raise UserError(f"{directions} tells its space; --space is for .npy boundaries")
-    with console.image_file(out) as write:
-        from jaxlatent.directions import Directions
-        from jaxlatent.generators import StyleSpace
-        from jaxlatent.keys import seed_keys
-        from jaxlatent.sheet import sweep_sheet
-        from jaxlatent.spaces import to_codes
-        from jaxlatent.sweeps import sweep as run
 
-        found = Directions.load(directions, space or "")
-        generator = loaded(model, changes)
-        if found.space == "s":
-            generator = StyleSpace(generator)
-        wanted = f"0-{min(5, len(found)) - 1}" if index is None else index
-        found = found[arguments.indices(wanted, "index", len(found))]
-        labels = arguments.labels(label, len(numbers), generator)
-        z = generator.sample_z(seed_keys(numbers), len(numbers))
-        codes = z[:, None] if found.space == "z" else to_codes(generator, z, "z", labels)
-        images = run(
-            generator,
-            codes,
-            found,
-            amounts,
-            layers=arguments.layers(layers, generator),
-            mode=mode,
-            stage=stage,
-            psi=psi,
-            cutoff=cutoff,
-            noise=noise,
-            key=seed_keys(numbers) if noise == "random" else None,
-            label=labels,
-            progress=console.progress_bar(),
-        )
-        rows = [f"seed {i}" for i in numbers]
-        write(images, lambda: sweep_sheet(images, rows, found.names, amounts))
+
+def sweeping(
+    model: str,
+    changes: Mapping[str, str],
+    directions: str,
+    space: str | None,
+    index: str | None,
+    numbers: Sequence[int],
+    layers: str | None,
+    label: str | None,
+    noise: str,
+) -> tuple[Any, Any, "Directions", dict[str, Any]]:
+    """Returns the generator, codes, directions and options that `jaxlatent.sweep` takes."""
+    from jaxlatent.directions import Directions
+    from jaxlatent.generators import StyleSpace
+    from jaxlatent.keys import seed_keys
+    from jaxlatent.spaces import to_codes
+
+    found = Directions.load(directions, space or "")
+    generator = loaded(model, changes)
+    if found.space == "s":
+        generator = StyleSpace(generator)
+    wanted = f"0-{min(5, len(found)) - 1}" if index is None else index
+    found = found[arguments.indices(wanted, "index", len(found))]
+    labels = arguments.labels(label, len(numbers), generator)
+    z = generator.sample_z(seed_keys(numbers), len(numbers))
+    codes = z[:, None] if found.space == "z" else to_codes(generator, z, "z", labels)
+    options = {
+        "layers": arguments.layers(layers, generator),
+        "noise": noise,
+        "key": seed_keys(numbers) if noise == "random" else None,
+        "label": labels,
+    }
+    return generator, codes, found, options
