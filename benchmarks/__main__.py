@@ -1,40 +1,98 @@
-"""`python -m benchmarks run`: measures, prints a table, writes JSON."""
+"""`python -m benchmarks run` measures this machine; `compare`, `table` and `plot` read results."""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks.cases import cases
-from benchmarks.harness import environment
-from jaxlatent.files import atomic_file
+from benchmarks.process import settle
+
+SUITES = ("synth", "sweep", "find", "invert")
 
 
 @click.group()
 def main() -> None:
-    """Measure jaxlatent on this machine."""
+    """Measure jaxlatent on this machine, beside the originals' algorithms."""
 
 
 @main.command()
+@click.option("--suite", type=click.Choice([*SUITES, "all"]), default="all", show_default=True)
 @click.option("--quick", is_flag=True, help="The smallest sizes only.")
-@click.option("--out", type=click.Path(path_type=Path), help="JSON file to write.")
-def run(quick: bool, out: Path | None) -> None:
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
+@click.option("--threads", default=0, help="Cores to use; all if not given.")
+@click.option("--only", default="", help="Cases whose name has this in it.")
+@click.option("--pca-samples", default=100_000, show_default=True)
+@click.option("--svm-samples", default=4000, show_default=True)
+@click.option("--default-allocator", is_flag=True, help="Do not have glibc keep freed memory.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file; goes on with one begun.")
+def run(
+    suite: str,
+    quick: bool,
+    device: str,
+    threads: int,
+    only: str,
+    pca_samples: int,
+    svm_samples: int,
+    default_allocator: bool,
+    out: Path | None,
+) -> None:
     """Run the benchmarks; a ratio above 1 means that the library is faster."""
-    machine, rows = environment(), []
-    click.echo(" ".join(f"{k}={v}" for k, v in machine.items()), err=True)
-    click.echo(f"{'case':<58} {'items/s':>9} {'ratio':>7} {'min':>6} {'max':>6} {'error':>9}")
-    for row in cases(quick):
-        rows.append(row)
-        click.echo(
-            f"{row['case']:<58} {row['items_per_s']:>9.1f} {row['ratio']:>7.2f} "
-            f"{row['ratio_min']:>6.2f} {row['ratio_max']:>6.2f} {row['error']:>9.1e}"
-        )
-    if out is not None:
-        with atomic_file(out) as temporary:
-            temporary.write_text(
-                json.dumps({"environment": machine, "results": rows}, indent=2) + "\n"
-            )
+    settle(threads, device, default_allocator)
+    from benchmarks.records import measured
+    from benchmarks.suites import Size, find, invert, sweep, synth
+
+    size = Size(quick, device, pca_samples, svm_samples)
+    modules = {"synth": synth, "sweep": sweep, "find": find, "invert": invert}
+    chosen = SUITES if suite == "all" else (suite,)
+    cases = [case for name in chosen for case in modules[name].cases(size) if only in case.name]
+    if not cases:
+        raise click.UsageError(f"no case of {', '.join(chosen)} has {only!r} in its name")
+    click.echo(f"{'case':<62} {'items/s':>9} {'ratio':>7} {'min':>6} {'max':>6} {'error':>8}")
+    for row in measured(cases, out):
+        click.echo(_line(row))
+
+
+def _line(row: dict[str, Any]) -> str:
+    if row["ratio"] is None:
+        return f"{row['case']:<62} {row['note']}"
+    numbers = f"{row['ratio']:>7.2f} {row['ratio_min']:>6.2f} {row['ratio_max']:>6.2f}"
+    return f"{row['case']:<62} {row['items_per_s']:>9.1f} {numbers} {row['error']:>8.1e}"
+
+
+@main.command()
+@click.argument("before", type=click.Path(exists=True, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, path_type=Path))
+def compare(before: Path, after: Path) -> None:
+    """Print by how much each case became faster from BEFORE to AFTER."""
+    old, new = (
+        {row["case"]: row for row in json.loads(path.read_text())["results"]}
+        for path in (before, after)
+    )
+    for name in old | new:
+        pair = [rows.get(name, {}).get("ours_s") for rows in (old, new)]
+        said = f"{pair[0] / pair[1]:.2f}" if all(pair) else "in one file only"
+        click.echo(f"{name:<62} {said}")
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def table(files: tuple[Path, ...]) -> None:
+    """Print the page of results in Markdown."""
+    from benchmarks.page import page
+
+    click.echo(page([json.loads(path.read_text()) for path in files]), nl=False)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="PNG file to write.")
+def plot(files: tuple[Path, ...], out: Path) -> None:
+    """Draw the ratios (needs matplotlib)."""
+    from benchmarks.plots import plot as draw
+
+    draw([row for path in files for row in json.loads(path.read_text())["results"]], out)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ _SIZES = ((500, 128), (1400, 128), (5600, 128), (1400, 512), (2800, 512), (5600,
 _POOL = 10  # candidates for each chosen sample
 
 
-def _problem(n: int, d: int, attributes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def problem(n: int, d: int, attributes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns Gaussian codes, and the rows and signs of noisy linear attributes' two ends."""
     random = np.random.default_rng(0)
     codes = random.standard_normal((_POOL * n, d), dtype=np.float32)
@@ -39,7 +39,7 @@ def _hinge(codes: np.ndarray, rows: np.ndarray, signs: np.ndarray, plane: np.nda
 
 
 def _case(n: int, d: int, attributes: int, loss: Loss, rounds: int) -> dict[str, Any]:
-    codes, rows, signs = _problem(n, d, attributes)
+    codes, rows, signs = problem(n, d, attributes)
     fits: dict[str, Any] = {}
 
     def ours() -> np.ndarray:

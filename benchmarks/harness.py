@@ -1,71 +1,134 @@
-"""How a measurement is made: warm-up, alternating pairs, medians, and what machine it was."""
+"""How a measurement is made: parity, warm-up, rounds in turn, medians, and what machine it was."""
 
+import importlib.metadata
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import numpy as np
 
 import jaxlatent
+from benchmarks.process import KEPT, threads
 
 Work = Callable[[], Any]
 
 
-def _seconds(work: Work) -> float:
-    start = time.perf_counter()
+def _seconds(work: Work) -> tuple[float, float]:
+    """Returns the wall's and the process's seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
     jax.block_until_ready(work())
-    return time.perf_counter() - start
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def compare(case: str, items: int, ours: Work, other: Work, rounds: int) -> dict[str, Any]:
-    """Times two ways to do the same work, in turn, and reports ratio and largest difference.
+def _array(result: Any) -> np.ndarray:
+    return np.asarray(result.cpu() if hasattr(result, "cpu") else result)
+
+
+def compare(
+    case: str,
+    items: int,
+    ours: Work,
+    others: Work | Mapping[str, Work],
+    rounds: int,
+    tolerance: float | None = None,
+) -> dict[str, Any]:
+    """Times ways to do the same work, in turn, and reports ratios and the largest difference.
+
+    Differences are shares of the largest number of the library's result.
+
+    On one core the ratios are of the process's seconds, which other programs change least; on more
+    of the wall's.
 
     Args:
         case: what is measured.
         items: images, or whatever is counted, in one call.
         ours: the library's way.
-        other: what it is compared with.
-        rounds: pairs that are timed, after one call of each that is not.
+        others: what it is compared with, by name; the main ratio is against the fastest.
+        rounds: how often each is timed, after one call that is not.
+        tolerance: how large the difference may be; above it nothing is timed. `None` if results
+            are compared otherwise.
+
+    Returns:
+        A record; `ratio` is `None` where the results differ.
     """
-    first, second = np.asarray(ours()), np.asarray(other())
-    pairs = []
+    peers = dict(others) if isinstance(others, Mapping) else {"other": others}
+    first = _array(ours())
+    found = {name: _array(work()).reshape(first.shape) for name, work in peers.items()}
+    largest = float(np.abs(first).max()) or 1.0
+    error = max(float(np.abs(first - result).max()) for result in found.values()) / largest
+    row = {"case": case, "items": items, "error": error, "tolerance": tolerance, "rounds": rounds}
+    if tolerance is not None and not error <= tolerance:
+        return row | {"ratio": None, "note": "parity failed: not timed"}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    works = {"": ours, **peers}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for index in range(rounds):
-        if index % 2:
-            b, a = _seconds(other), _seconds(ours)
-        else:
-            a, b = _seconds(ours), _seconds(other)
-        pairs.append((a, b))
-    ratios = [b / a for a, b in pairs]
-    return {
-        "case": case,
-        "items": items,
-        "ours_s": statistics.median(a for a, _ in pairs),
-        "other_s": statistics.median(b for _, b in pairs),
-        "items_per_s": items / statistics.median(a for a, _ in pairs),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-        "error": float(np.abs(first - second.reshape(first.shape)).max()),
-        "rounds": rounds,
+        for name in list(works)[:: -1 if index % 2 else 1]:
+            taken[name].append(_seconds(works[name]))
+    clock = 1 if threads() == 1 else 0
+    ratios = {
+        name: [b[clock] / a[clock] for a, b in zip(taken[""], taken[name], strict=True)]
+        for name in peers
     }
+    best = min(peers, key=lambda name: statistics.median(ratios[name]))
+    seconds = {name: statistics.median(t[clock] for t in times) for name, times in taken.items()}
+    return row | {
+        "ours_s": seconds[""],
+        "other_s": seconds[best],
+        "wall_s": statistics.median(t[0] for t in taken[""]),
+        "items_per_s": items / seconds[""],
+        "ratio": statistics.median(ratios[best]),
+        "ratio_min": min(ratios[best]),
+        "ratio_max": max(ratios[best]),
+        "ratios": {name: statistics.median(values) for name, values in ratios.items()},
+        "clock": ("wall", "process")[clock],
+        "load": load,
+    }
+
+
+def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, dict[str, float]]:
+    """Returns a jitted function compiled for its arguments, and the seconds that took, by stage."""
+    times = [time.perf_counter()]
+    traced = jax.jit(function).trace(*arguments)
+    times.append(time.perf_counter())
+    lowered = traced.lower()
+    times.append(time.perf_counter())
+    program = lowered.compile()
+    times.append(time.perf_counter())
+    stages = ("trace_s", "lower_s", "compile_s")
+    return program, {name: times[i + 1] - times[i] for i, name in enumerate(stages)}
 
 
 def environment() -> dict[str, Any]:
     """Returns versions, device and load: what a figure is worthless without."""
     device = jax.devices()[0]
+    packages = ("jax", "jaxlib", "flax", "numpy", "scikit-learn", "torch")
     return {
         "jaxlatent": jaxlatent.__version__,
-        "jax": jax.__version__,
-        "flax": flax.__version__,
-        "numpy": np.__version__,
+        **{name: _version(name) for name in packages},
         "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        "machine": f"{_processor()} ({platform.machine()})",
+        "cores": threads(),
+        "allocator": "fixed" if all(name in os.environ for name in KEPT) else "default",
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

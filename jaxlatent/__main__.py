@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from jaxlatent import compile_cache
+from jaxlatent import compile_cache, keep_memory
 from jaxlatent.cli import main
 
 
@@ -13,6 +13,7 @@ def run() -> None:
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), signal.default_int_handler)
     compile_cache.switch_on()
+    keep_memory()
     sys.exit(main())
 
 

@@ -1,0 +1,47 @@
+"""The suites: each yields its cases, of which a case is measured only when it is run."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Attributes:
+        quick: whether only the smallest sizes are, in three rounds.
+        device: "cpu" or "gpu"; the latter has more pixels and larger batches.
+        pca_samples: of the principal components.
+        svm_samples: of the boundaries.
+        checkout: of an original generator, to be timed too; `None` for none.
+    """
+
+    quick: bool = False
+    device: str = "cpu"
+    pca_samples: int = 100_000
+    svm_samples: int = 4000
+    checkout: str | None = None
+
+    @property
+    def rounds(self) -> int:
+        """How often each side is timed."""
+        return 3 if self.quick else 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured, and how.
+
+    Attributes:
+        suite: its name.
+        name: what tells it from the others.
+        run: measures it and returns a record of `benchmarks.harness.compare`.
+    """
+
+    suite: str
+    name: str
+    run: Callable[[], dict[str, Any]]
+
+
+Cases = Callable[[Size], Iterator[Case]]

@@ -1,0 +1,156 @@
+"""Finders against what the originals call: numpy's eig, IncrementalPCA, libsvm."""
+
+import importlib
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.decomposition import IncrementalPCA
+from sklearn.svm import SVC
+
+from benchmarks import models
+from benchmarks.boundaries import problem
+from benchmarks.harness import compare
+from benchmarks.suites import Case, Size
+from jaxlatent import find
+from jaxlatent.find.svm import linear_svm
+from jaxlatent.generators import Generator, StyleGAN2
+
+_TOP = 80  # components, as GANSpace keeps
+
+
+def _cosines(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Returns the worst cosine of rows with their counterparts, whatever their signs."""
+    lengths = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
+    return float((np.abs((ours * theirs).sum(-1)) / lengths).min())
+
+
+def _eig(matrices: list[np.ndarray], k: int) -> np.ndarray:
+    """SeFa as it is published: rows of unit length, then the solver for any matrix."""
+    weight = np.concatenate(matrices)
+    weight = weight / np.linalg.norm(weight, axis=1, keepdims=True)
+    values, vectors = np.linalg.eig(weight.T @ weight)
+    return vectors.real[:, np.argsort(-values.real)[:k]].T
+
+
+def _sefa(name: str, config: Any, apart: bool, size: Size) -> dict[str, Any]:
+    affines = models.random(config).affines()
+    matrices = [np.asarray(m) for m in affines]
+    sets = [[m] for m in matrices] if apart else [matrices]
+
+    def ours() -> np.ndarray:
+        found = find.sefa(affines, 5, per_layer=apart).vectors
+        return np.asarray(found).swapaxes(0, 1)
+
+    def theirs() -> np.ndarray:
+        return np.stack([_eig(part, 5) for part in sets])
+
+    row = compare(name, len(sets), ours, theirs, size.rounds)
+    return row | {"error": 1 - _cosines(ours(), theirs()), "error_of": "1 - worst cosine"}
+
+
+def _components(name: str, n: int, rounds: int) -> dict[str, Any]:
+    """Maps n samples to w and decomposes them, as GANSpace does in batches."""
+    generator = models.random(models.stylegan2(64))
+    assert isinstance(generator, StyleGAN2)
+    z = np.asarray(generator.sample_z(jax.random.key(0), n))
+    batches = [z[i : i + 10_000] for i in range(0, n, 10_000)]
+    network = _mapping(generator)
+    kept: dict[str, np.ndarray] = {}
+
+    def ours() -> np.ndarray:
+        kept["ours"] = np.asarray(
+            find.ganspace((_map(generator, b) for b in batches), _TOP).vectors
+        )
+        return np.zeros(1)
+
+    def theirs() -> np.ndarray:
+        model = IncrementalPCA(_TOP, batch_size=max(100, 2 * _TOP))
+        for batch in batches:
+            model.partial_fit(network(batch))
+        kept["theirs"] = model.components_
+        return np.zeros(1)
+
+    row = compare(name, n, ours, theirs, rounds)
+    w = np.concatenate([np.asarray(_map(generator, b)) for b in batches[:100]]).astype(np.float64)
+    exact = np.linalg.eigh(np.cov(w.T))[1][:, ::-1].T[:_TOP]
+    worst = {k: np.linalg.svd(v.reshape(_TOP, -1) @ exact.T)[1].min() for k, v in kept.items()}
+    return row | {
+        "error": 1 - float(worst["ours"]),
+        "error_of": "1 - worst cosine of the subspace to the exact one",
+        "error_peer": 1 - float(worst["theirs"]),
+    }
+
+
+@jax.jit
+def _map(generator: Generator, z: Any) -> Any:
+    return generator.map(z)
+
+
+def _mapping(generator: StyleGAN2) -> Any:
+    """Returns the mapping network in torch."""
+    torch: Any = importlib.import_module("torch")
+    layers = [
+        (
+            torch.tensor(np.array(layer.matrix()).T.copy()),
+            torch.tensor(np.array(layer.bias[...]) * layer.lr),
+        )
+        for layer in generator.mapping.layers
+    ]
+
+    def call(z: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            x = torch.tensor(z)
+            x = x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+            for weight, bias in layers:
+                x = torch.nn.functional.leaky_relu(torch.addmm(bias, x, weight.T), 0.2) * 2**0.5
+            return np.asarray(x.numpy())
+
+    return call
+
+
+def _svm(name: str, n: int, attributes: int, timed: int, rounds: int) -> dict[str, Any]:
+    """Fits planes for all attributes; libsvm's time is that of `timed` of them, times the rest."""
+    codes, rows, signs = problem(n, 512, attributes)
+    kept: dict[str, np.ndarray] = {}
+
+    def ours() -> np.ndarray:
+        kept["ours"] = linear_svm(codes, rows, signs, "hinge").weight[:timed]
+        return np.zeros(1)
+
+    def theirs() -> np.ndarray:
+        fits = [
+            SVC(kernel="linear").fit(codes[r], s)
+            for r, s in zip(rows[:timed], signs[:timed], strict=True)
+        ]
+        kept["theirs"] = np.concatenate([fit.coef_ for fit in fits])
+        return np.zeros(1)
+
+    row = compare(name, attributes, ours, theirs, rounds)
+    row |= {"error": 1 - _cosines(kept["ours"], kept["theirs"]), "error_of": "1 - worst cosine"}
+    share = attributes / timed
+    if share > 1:
+        for value in ("ratio", "ratio_min", "ratio_max", "other_s"):
+            row[value] *= share
+        row["ratios"] = {name: value * share for name, value in row["ratios"].items()}
+        row["note"] = f"the peer's time is that of {timed} attributes, times {share:g}"
+    return row
+
+
+def cases(size: Size) -> Iterator[Case]:
+    """Yields SeFa, principal components and boundaries."""
+    config = models.stylegan2(64 if size.quick else 1024, 4096 if size.quick else 32768)
+    for apart, which in ((False, "all layers"), (True, "per layer")):
+        name = f"SeFa, {4 << (len(config.channels) - 1)} px, {which}, against numpy's eig"
+        yield Case("find", name, partial(_sefa, name, config, apart, size))
+    n = 2000 if size.quick else size.pca_samples
+    name = f"PCA of w, {n} x 512 with mapping, against IncrementalPCA"
+    yield Case("find", name, partial(_components, name, n, 3 if n <= 100_000 else 1))
+    n = 500 if size.quick else size.svm_samples
+    name = f"SVM, {n} x 512, against SVC"
+    yield Case("find", name, partial(_svm, name, n, 1, 1, 3 if n <= 5000 else 1))
+    n, attributes = (200, 4) if size.quick else (2800, 40)
+    name = f"SVM, {attributes} attributes of {n} x 512 in one call, against SVC"
+    yield Case("find", name, partial(_svm, name, n, attributes, 2, 1))

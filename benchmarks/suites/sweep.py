@@ -1,0 +1,75 @@
+"""Sweeps against the originals' loop, which edits, renders and copies one image after another."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import models
+from benchmarks.harness import compare
+from benchmarks.peers.device import work
+from benchmarks.suites import Case, Size
+from benchmarks.suites.synth import peers
+from jaxlatent import Directions, prepare, sweep
+from jaxlatent.find import sefa
+from jaxlatent.generators import Generator
+
+_TOLERANCE = 1e-3
+
+
+@jax.jit
+def _one(generator: Generator, code: Any) -> Any:
+    return generator.synthesize(code)
+
+
+def _loop(
+    render: Any, codes: Any, directions: Directions, strengths: Sequence[float], layers: list[int]
+) -> Any:
+    """Returns images [n, k, s, h, w, c] of edits that are made one by one."""
+    vectors = np.asarray(directions.vectors)
+    moving = np.zeros((codes.shape[1], 1), np.float32)
+    moving[layers] = 1
+    images = [
+        np.asarray(render(codes[i : i + 1] + np.float32(t) * vector * moving))
+        for i in range(len(codes))
+        for vector in vectors
+        for t in strengths
+    ]
+    return np.stack(images).reshape(len(codes), len(vectors), len(strengths), *images[0].shape[1:])
+
+
+def _measure(name: str, config: Any, shape: tuple[int, int, int], late: int, size: Size) -> Any:
+    n, k, s = shape
+    generator = models.random(config)
+    codes = np.asarray(models.codes_of(generator, n)[0])
+    directions = sefa(generator.affines(), k).bind(generator)
+    strengths = [float(t) for t in np.linspace(-3, 3, s)]
+    layers = list(range(generator.num_layers))[late:]
+    ready = prepare(generator)
+    network = peers(generator)["fused"]  # which the original takes for single images
+
+    def torch_images(code: Any) -> Any:
+        return work(network, code, device=size.device)().cpu().numpy()
+
+    ours = partial(sweep, ready, jnp.asarray(codes), directions, strengths, layers=layers)
+    rest = (codes, directions, strengths, layers)
+    others = {
+        "torch, one by one": partial(_loop, torch_images, *rest),
+        "jaxlatent, one by one": partial(_loop, partial(_one, generator), *rest),
+    }
+    return compare(name, n * k * s, ours, others, 3, _TOLERANCE)
+
+
+def cases(size: Size) -> Iterator[Case]:
+    """Yields sweeps of all layers, and of late ones alone."""
+    if size.quick:
+        config, pixels, shape = models.stylegan2(32, 1024, 32), 32, (2, 2, 3)
+    else:
+        config, pixels, shape = models.stylegan2(128), 128, (4, 8, 7)
+    count = config.num_convs + 1
+    for late, which in ((0, "all layers"), (count - 4, "the last 4 layers")):
+        name = f"StyleGAN2 {pixels} px, {' x '.join(map(str, shape))}, {which}"
+        yield Case("sweep", name, partial(_measure, name, config, shape, late, size))
