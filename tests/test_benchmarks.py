@@ -1,26 +1,115 @@
 """The harness measures what it says."""
 
+import json
 import time
 
+import click
 import jax
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from conftest import STYLEGAN2_CONFIG, filled
 
+from benchmarks.__main__ import main
 from benchmarks.harness import compare, environment
+from benchmarks.page import page
+from benchmarks.peers import stylegan2
 from benchmarks.peers.inversion import one_after_the_other, torch_peer
-from jaxlatent.invert import Recipe, Schedule, invert
+from benchmarks.records import measured
+from benchmarks.suites import Case, Size, find, invert, sweep, synth
+from jaxlatent.invert import Recipe, Schedule
+from jaxlatent.invert import invert as run
+
+
+def slow():
+    time.sleep(0.02)
+    return np.array([1.0, 2.5])
 
 
 def test_ratio_and_error():
-    def slow():
-        time.sleep(0.02)
-        return np.array([1.0, 2.5])
-
-    row = compare("case", 2, lambda: np.array([1.0, 2.0]), slow, rounds=3)
-    assert row["ratio_min"] > 1
-    assert row["other_s"] == pytest.approx(0.02, rel=0.5)
-    assert row["error"] == 0.5
+    row = compare("case", 2, lambda: np.array([1.0, 2.0]), {"a": slow, "b": slow}, rounds=3)
+    assert row["wall_s"] < 0.01
+    assert row["error"] == 0.25, "a share of the largest number"
     assert row["items_per_s"] == pytest.approx(2 / row["ours_s"])
+    assert set(row["ratios"]) == {"a", "b"}
+    assert row["ratio"] == min(row["ratios"].values())
+    if row["clock"] == "wall":
+        assert row["ratio_min"] > 1
+        assert row["other_s"] == pytest.approx(0.02, rel=0.5)
+
+
+def test_what_differs_is_not_timed():
+    calls = []
+
+    def other():
+        calls.append(0)
+        return slow()
+
+    row = compare("case", 2, lambda: np.array([1.0, 2.0]), other, rounds=3, tolerance=0.2)
+    assert row["ratio"] is None
+    assert len(calls) == 1
+    assert "parity failed" in page([{"environment": environment(), "results": [SUITE | row]}])
+
+
+SUITE = {"suite": "synth"}
+ROW = SUITE | {
+    "case": "one", "items": 1, "ours_s": 0.5, "items_per_s": 2.0, "ratio": 0.5, "ratio_min": 0.4,
+    "ratio_max": 0.6, "ratios": {"torch": 0.5}, "error": 1e-7, "compile_s": 1.25,
+}  # fmt: skip
+
+
+def test_the_page_keeps_what_is_slower_and_what_is_not_measured():
+    text = page([{"environment": environment(), "results": [ROW]}])
+    assert (
+        "| one | 0.5 | 2 | **0.50** (slower) | 0.40 to 0.60 | torch 0.50 | 1.0e-07 | 1.2 |" in text
+    )
+    assert "Not measured" in text
+    assert "H100" in text
+
+
+def test_a_run_goes_on_where_it_was(tmp_path):
+    out, measured_cases = tmp_path / "out.json", []
+
+    def case(name):
+        return Case("synth", name, lambda: measured_cases.append(name) or {"case": name})
+
+    first = measured([case("a"), case("b")], out)
+    assert next(first)["case"] == "a"  # interrupted here
+    rows = list(measured([case("a"), case("b")], out))
+    assert [row["case"] for row in rows] == ["a", "b"] == measured_cases
+    held = json.loads(out.read_text())
+    assert [row["suite"] for row in held["results"]] == ["synth", "synth"]
+    held["environment"]["jax"] = "0.1"
+    out.write_text(json.dumps(held))
+    with pytest.raises(click.UsageError, match="jax was 0.1"):
+        next(measured([case("c")], out))
+
+
+def test_two_results_are_compared(tmp_path):
+    files = []
+    for index, seconds in enumerate((0.5, 0.25)):
+        files.append(tmp_path / f"{index}.json")
+        files[-1].write_text(json.dumps({"results": [ROW | {"ours_s": seconds}]}))
+    told = CliRunner().invoke(main, ["compare", *map(str, files)])
+    assert told.output.split() == ["one", "2.00"]
+
+
+@pytest.mark.parametrize("suite", [synth, sweep, find, invert])
+@pytest.mark.parametrize("size", [Size(), Size(quick=True), Size(device="gpu")])
+def test_cases_have_names_of_their_own(suite, size):
+    names = [case.name for case in suite.cases(size)]
+    assert len(set(names)) == len(names) >= 2
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_peer_of_stylegan2_makes_the_same_images(fused):
+    torch = pytest.importorskip("torch")
+    generator = filled(STYLEGAN2_CONFIG)
+    codes = generator.broadcast(generator.map(generator.sample_z(jax.random.key(0), 3)))
+    codes = codes + jax.random.normal(jax.random.key(1), codes.shape)
+    images = stylegan2.torch_peer(generator, fused)(torch.tensor(np.array(codes)))
+    ours = np.asarray(generator.synthesize(codes))
+    np.testing.assert_allclose(images.permute(0, 2, 3, 1), ours, atol=1e-4)
 
 
 def test_the_machine_is_recorded():
@@ -37,5 +126,5 @@ def test_the_peer_of_inversion_is_the_same_algorithm(dcgan):
     starts = z + np.float32(0.5)
     losses = one_after_the_other(network, images, starts, 12)
     recipe = Recipe("z", 12, Schedule(0.1, fall=0.5))
-    found = invert(dcgan, images, recipe, jax.random.key(0), codes=starts)
+    found = run(dcgan, images, recipe, jax.random.key(0), codes=starts)
     np.testing.assert_allclose(losses, found.loss, rtol=0.02)
