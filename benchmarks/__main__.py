@@ -62,6 +62,24 @@ def _line(row: dict[str, Any]) -> str:
 
 
 @main.command()
+@click.argument("model")
+def layers(model: str) -> None:
+    """Print what each layer of MODEL takes (stylegan2-256, pggan-1024, biggan-deep-128, ...)."""
+    from benchmarks import models, roofline
+
+    family, _, pixels = model.rpartition("-")
+    makes = {"stylegan2": models.stylegan2, "pggan": models.pggan}
+    if model == "biggan-deep-128":
+        config: Any = models.biggan_deep_128(128)
+    elif family in makes and pixels.isdecimal() and int(pixels) in models.SIDES:
+        config = makes[family](int(pixels))
+    else:
+        known = [f"{name}-{side}" for name in makes for side in models.SIDES]
+        raise click.UsageError(f"no model {model!r}; there are {', '.join(known)}, biggan-deep-128")
+    click.echo(roofline.table(config))
+
+
+@main.command()
 @click.argument("before", type=click.Path(exists=True, path_type=Path))
 @click.argument("after", type=click.Path(exists=True, path_type=Path))
 def compare(before: Path, after: Path) -> None:

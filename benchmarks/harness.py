@@ -1,5 +1,6 @@
 """How a measurement is made: parity, warm-up, rounds in turn, medians, and what machine it was."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -29,6 +30,10 @@ def _array(result: Any) -> np.ndarray:
     return np.asarray(result.cpu() if hasattr(result, "cpu") else result)
 
 
+def _share(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours - theirs).max() / (np.abs(ours).max() or 1.0))
+
+
 def compare(
     case: str,
     items: int,
@@ -36,10 +41,11 @@ def compare(
     others: Work | Mapping[str, Work],
     rounds: int,
     tolerance: float | None = None,
+    difference: Callable[[np.ndarray, np.ndarray], float] | None = None,
 ) -> dict[str, Any]:
     """Times ways to do the same work, in turn, and reports ratios and the largest difference.
 
-    Differences are shares of the largest number of the library's result.
+    Differences are the largest one's share of the largest number, unless given otherwise.
 
     On one core the ratios are of the process's seconds, which other programs change least; on more
     of the wall's.
@@ -51,7 +57,8 @@ def compare(
         others: what it is compared with, by name; the main ratio is against the fastest.
         rounds: how often each is timed, after one call that is not.
         tolerance: how large the difference may be; above it nothing is timed. `None` if results
-            are compared otherwise.
+            are not compared.
+        difference: of the library's result and another's.
 
     Returns:
         A record; `ratio` is `None` where the results differ.
@@ -59,8 +66,8 @@ def compare(
     peers = dict(others) if isinstance(others, Mapping) else {"other": others}
     first = _array(ours())
     found = {name: _array(work()).reshape(first.shape) for name, work in peers.items()}
-    largest = float(np.abs(first).max()) or 1.0
-    error = max(float(np.abs(first - result).max()) for result in found.values()) / largest
+    differs = difference or _share
+    error = float(np.max([differs(first, result) for result in found.values()]))
     row = {"case": case, "items": items, "error": error, "tolerance": tolerance, "rounds": rounds}
     if tolerance is not None and not error <= tolerance:
         return row | {"ratio": None, "note": "parity failed: not timed"}
@@ -110,6 +117,7 @@ def environment() -> dict[str, Any]:
     packages = ("jax", "jaxlib", "flax", "numpy", "scikit-learn", "torch")
     return {
         "jaxlatent": jaxlatent.__version__,
+        "source": _source(),
         **{name: _version(name) for name in packages},
         "python": platform.python_version(),
         "machine": f"{_processor()} ({platform.machine()})",
@@ -118,6 +126,14 @@ def environment() -> dict[str, Any]:
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
     }
+
+
+def _source() -> str:
+    """Returns a name for the library's code, which is more than its version while it grows."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(jaxlatent.__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _version(package: str) -> str | None:

@@ -20,6 +20,7 @@ from jaxlatent.generators import (
 from jaxlatent.generators.alias_free import Filter
 from jaxlatent.parameters import build, parameter_shapes
 
+SIDES = (32, 64, 128, 256, 512, 1024)  # pixels, of those that grow by blocks
 DCGAN_64 = DCGANConfig(
     z_dim=100,
     channels=(512, 256, 128, 64, 3),
@@ -36,8 +37,9 @@ def _channels(resolution: int, base: int, most: int) -> tuple[int, ...]:
     return tuple(min(base // (4 << i), most) for i in range(resolution.bit_length() - 2))
 
 
-def stylegan2(resolution: int, base: int = 16384, most: int = 512) -> StyleGAN2Config:
-    """Returns the config of a StyleGAN2; the defaults are the original's below 512 pixels."""
+def stylegan2(resolution: int, base: int = 0, most: int = 512) -> StyleGAN2Config:
+    """Returns the config of a StyleGAN2, with the original's channels unless others are asked."""
+    base = base or (32768 if resolution >= 512 else 16384)
     return StyleGAN2Config(_channels(resolution, base, most))
 
 

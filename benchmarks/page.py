@@ -7,11 +7,12 @@ _ABOUT = """# Performance
 
 Written by `python -m benchmarks table benchmarks/results/*.json` from the files there; nothing on
 this page is typed in. A ratio is the other's time by ours, the median of pairs that alternate in
-one process; its range is from the least to the largest. Above 1 the library is faster. The other is the original's
-algorithm restated in torch (or what the original calls: numpy, scikit-learn), with the same weights
-and codes. Of several others the fastest counts; all are named with their ratios. Errors are the
-largest difference between the two results as a share of the largest number, unless said otherwise;
-rows beyond their tolerance are not timed. On one core the clock is the process's, else the wall's.
+one process; its range is from the least to the largest. Above 1 the library is faster. The other
+is the original's algorithm restated in torch (or what the original calls: numpy, scikit-learn),
+with the same weights and codes. Of several others the fastest counts; all are named with their
+ratios. Errors are the largest difference between the two results as a share of the largest number,
+unless said otherwise; rows beyond their tolerance are not timed. On one core the clock is the
+process's, else the wall's.
 """
 _UNMEASURED = """## GPU and TPU
 

@@ -14,14 +14,12 @@ class Size:
         device: "cpu" or "gpu"; the latter has more pixels and larger batches.
         pca_samples: of the principal components.
         svm_samples: of the boundaries.
-        checkout: of an original generator, to be timed too; `None` for none.
     """
 
     quick: bool = False
     device: str = "cpu"
     pca_samples: int = 100_000
     svm_samples: int = 4000
-    checkout: str | None = None
 
     @property
     def rounds(self) -> int:

@@ -21,10 +21,10 @@ from jaxlatent.generators import Generator, StyleGAN2
 _TOP = 80  # components, as GANSpace keeps
 
 
-def _cosines(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Returns the worst cosine of rows with their counterparts, whatever their signs."""
+def _angle(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Returns 1 less the worst cosine of rows with their counterparts, whatever their signs."""
     lengths = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
-    return float((np.abs((ours * theirs).sum(-1)) / lengths).min())
+    return 1 - float((np.abs((ours * theirs).sum(-1)) / lengths).min())
 
 
 def _eig(matrices: list[np.ndarray], k: int) -> np.ndarray:
@@ -47,8 +47,8 @@ def _sefa(name: str, config: Any, apart: bool, size: Size) -> dict[str, Any]:
     def theirs() -> np.ndarray:
         return np.stack([_eig(part, 5) for part in sets])
 
-    row = compare(name, len(sets), ours, theirs, size.rounds)
-    return row | {"error": 1 - _cosines(ours(), theirs()), "error_of": "1 - worst cosine"}
+    row = compare(name, len(sets), ours, theirs, size.rounds, 1e-3, _angle)
+    return row | {"error_of": "1 - worst cosine"}
 
 
 def _components(name: str, n: int, rounds: int) -> dict[str, Any]:
@@ -114,24 +114,21 @@ def _mapping(generator: StyleGAN2) -> Any:
 def _svm(name: str, n: int, attributes: int, timed: int, rounds: int) -> dict[str, Any]:
     """Fits planes for all attributes; libsvm's time is that of `timed` of them, times the rest."""
     codes, rows, signs = problem(n, 512, attributes)
-    kept: dict[str, np.ndarray] = {}
 
     def ours() -> np.ndarray:
-        kept["ours"] = linear_svm(codes, rows, signs, "hinge").weight[:timed]
-        return np.zeros(1)
+        return np.asarray(linear_svm(codes, rows, signs, "hinge").weight[:timed])
 
     def theirs() -> np.ndarray:
         fits = [
             SVC(kernel="linear").fit(codes[r], s)
             for r, s in zip(rows[:timed], signs[:timed], strict=True)
         ]
-        kept["theirs"] = np.concatenate([fit.coef_ for fit in fits])
-        return np.zeros(1)
+        return np.concatenate([fit.coef_ for fit in fits])
 
-    row = compare(name, attributes, ours, theirs, rounds)
-    row |= {"error": 1 - _cosines(kept["ours"], kept["theirs"]), "error_of": "1 - worst cosine"}
+    row = compare(name, attributes, ours, theirs, rounds, 1e-4, _angle)
+    row["error_of"] = "1 - worst cosine"
     share = attributes / timed
-    if share > 1:
+    if share > 1 and row["ratio"] is not None:
         for value in ("ratio", "ratio_min", "ratio_max", "other_s"):
             row[value] *= share
         row["ratios"] = {name: value * share for name, value in row["ratios"].items()}

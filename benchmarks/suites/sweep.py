@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,14 +14,8 @@ from benchmarks.suites import Case, Size
 from benchmarks.suites.synth import peers
 from jaxlatent import Directions, prepare, sweep
 from jaxlatent.find import sefa
-from jaxlatent.generators import Generator
 
 _TOLERANCE = 1e-3
-
-
-@jax.jit
-def _one(generator: Generator, code: Any) -> Any:
-    return generator.synthesize(code)
 
 
 def _loop(
@@ -56,10 +49,7 @@ def _measure(name: str, config: Any, shape: tuple[int, int, int], late: int, siz
 
     ours = partial(sweep, ready, jnp.asarray(codes), directions, strengths, layers=layers)
     rest = (codes, directions, strengths, layers)
-    others = {
-        "torch, one by one": partial(_loop, torch_images, *rest),
-        "jaxlatent, one by one": partial(_loop, partial(_one, generator), *rest),
-    }
+    others = {"torch, one by one": partial(_loop, torch_images, *rest)}
     return compare(name, n * k * s, ours, others, 3, _TOLERANCE)
 
 
