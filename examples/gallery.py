@@ -1,4 +1,4 @@
-"""What `finder_gallery.py` fills: a page with a picture and the costs of one method."""
+"""What the galleries share: a page with a picture and the costs of one method, and the command."""
 
 import argparse
 import json
@@ -109,7 +109,7 @@ def fill(
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("out", type=Path)
     names = [method.__name__ for method in methods]
-    parser.add_argument("--only", nargs="*", default=names, choices=names)
+    parser.add_argument("--only", nargs="+", default=names, choices=names)
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     generator = load()

@@ -18,8 +18,8 @@ from jaxlatent.scorers import score
 from jaxlatent.sheet import sweep_sheet
 from jaxlatent.sweeps import sweep
 
-STEPS = [-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]  # standard deviations of w across a direction
-WIDE = 8  # axes of w, most of whose variance they hold; it is hardly wider than noise across others
+STEPS = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]  # standard deviations of w across a direction
+WIDE = 8  # axes of w, which hold three quarters of its variance
 
 
 class Part:

@@ -1,4 +1,4 @@
-"""The demo's pictures that no network was trained on: inverted, and edited."""
+"""The demo's pictures that the generator never saw: inverted, and edited."""
 
 import importlib.resources
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,9 @@ _SAMPLES = 1000
 
 
 def unseen() -> Float[np.ndarray, "6 64 64 3"]:
-    """Returns six rendered avatars, the first of those held out of all training, in [-1, 1].
+    """Returns six rendered avatars, the first of those that nothing was trained on, in [-1, 1].
+
+    (The temperatures of the network that reads attributes were fitted to them and others.)
 
     Example:
         >>> unseen().shape
@@ -57,13 +59,14 @@ def picture(
     more: Mapping[str, Float[np.ndarray, "n h w c"]] = MappingProxyType({}),
 ) -> Image.Image:
     """Draws a row for each image: itself, what it became, edits of that, and what else there is."""
-    columns = {"picture": images, "inverted": found.images}
+    columns, names = [images, found.images], ["picture", "inverted"]
     for one, step in edits:
         codes = edit(generator, jnp.asarray(found.codes), Edit(one, [step]))
-        columns[f"{one.names[0]} {step:+g}"] = render(generator, codes)
-    columns |= more
+        columns.append(render(generator, codes))
+        names.append(f"{one.names[0]} {step:+g}")
+    columns += more.values()
     quality = [f"{value:.1f} dB" for value in clipped_psnr(found, images)]
-    return contact_sheet(np.stack(list(columns.values()), axis=1), quality, list(columns))
+    return contact_sheet(np.stack(columns, axis=1), quality, [*names, *more])
 
 
 def sheet(
@@ -76,7 +79,7 @@ def sheet(
     """Writes images, what they became, and what edits make of that."""
     picture(generator, images, found, edits).save(folder / FILE)
     about = (
-        "Avatars drawn by the program that drew the training's, but seen by no network; the codes "
-        "in w+ that render them, and edits of these codes."
+        "Avatars drawn by the program that drew the training's, of which the generator saw none of "
+        "these; what the nearest codes in w+ render, and edits of these codes."
     )
     return Sheet(FILE, "Pictures that the generator never saw", about)

@@ -47,17 +47,22 @@ def _parts(
     return whole.mean((1, 2)), contrast.mean((1, 2))
 
 
-def psnr(
-    a: Float[np.ndarray, "n h w c"], b: Float[np.ndarray, "n h w c"]
-) -> Float[np.ndarray, " n"]:
-    """Returns the ratio of peak signal to noise of pairs of images in [-1, 1], in dB.
+def psnr(a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, " n"]:
+    """Returns the ratio of peak signal to noise of pairs of images [n, h, w, c] in [-1, 1], in dB.
 
     At most 126 dB, for images that are the same. Clip images that go beyond the range.
+
+    Raises:
+        UserError: if their shapes differ, or pixels are whole numbers, such as 0 to 255.
 
     Example:
         >>> psnr(np.zeros((1, 2, 2, 3)), np.full((1, 2, 2, 3), 0.02)).round(3).tolist()
         [40.0]
     """
+    if a.ndim != 4 or a.shape != b.shape:
+        raise UserError(f"images must be two of [n, h, w, c], got {a.shape} and {b.shape}")
+    if not all(np.issubdtype(images.dtype, np.floating) for images in (a, b)):
+        raise UserError(f"pixels must be numbers in [-1, 1], got {a.dtype} and {b.dtype}")
     error = np.square(a - b).mean((1, 2, 3), dtype=np.float64)
     return 10 * np.log10(_RANGE**2 / np.maximum(error, 1e-12))
 

@@ -1,5 +1,7 @@
 """Structural similarity against SciPy's filters, and scikit-image where it is installed."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from jaxlatent import UserError
-from jaxlatent.invert import Dissimilarity, View, ms_ssim, ssim
+from jaxlatent.invert import Dissimilarity, View, ms_ssim, psnr, ssim
 from jaxlatent.invert.ssim import WEIGHTS, most_scales
 
 
@@ -91,3 +93,16 @@ def test_images_that_are_too_small():
         ms_ssim(small, small)
     with pytest.raises(UserError, match="scales must be in 1 to 5, got 6"):
         ms_ssim(small, small, 6)
+
+
+def test_peak_signal_to_noise():
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(-1, 1, (2, 3, 4, 5, 3)).astype(np.float32)
+    for i in range(3):
+        pairs = zip(a[i].flat, b[i].flat, strict=True)
+        error = sum((float(x) - float(y)) ** 2 for x, y in pairs) / 60
+        assert psnr(a, b)[i] == pytest.approx(10 * math.log10(4 / error), abs=1e-4)
+    with pytest.raises(UserError, match="two of"):
+        psnr(a, b[:1])
+    with pytest.raises(UserError, match="uint8"):
+        psnr(a, np.zeros(a.shape, np.uint8))
