@@ -17,7 +17,7 @@ def keep_memory() -> bool:
     """Has glibc keep the memory of freed arrays, and returns whether it does.
 
     By default it returns blocks above 32 MiB to the system, which hands them out again in pages
-    full of zeros: a quarter of the time of rendering on a CPU. The process does not shrink any more.
+    full of zeros: a quarter of the time of rendering on a CPU. The process no longer shrinks.
     Does nothing on other systems, and where the user has set one of glibc's own variables
     (`MALLOC_MMAP_MAX_` and its like). Call it before large arrays are made; the command line does.
 
