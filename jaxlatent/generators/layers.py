@@ -17,8 +17,9 @@ from jaxlatent.generators.kernels import (
     energy,
     gains_by_winograd,
     plain,
-    winograd_conv,
+    rescaled,
 )
+from jaxlatent.generators.winograd import Tiles, convolve
 
 PRECISION = lax.Precision.HIGHEST
 _NHWC = ("NHWC", "HWIO", "NHWC")
@@ -94,13 +95,13 @@ def conv(
         return _correlate(x, kernel, (padding, padding), dilation, stride)
     low, high = padding
     if gains_by_winograd(kernel, x) and low == high and dilation == stride == 1:
-        y = winograd_conv(x, cast(Array, kernel.winograd), low)
+        y = convolve(x, cast(Tiles, kernel.winograd), low)
     elif kernel.half is not None:
         half = x.astype(kernel.half.dtype)
         y = _correlate(half, kernel.half, (padding, padding), dilation, stride).astype(x.dtype)
     else:
         y = _correlate(x, kernel.kernel, (padding, padding), dilation, stride)
-    return y * kernel.factor.astype(x.dtype)
+    return rescaled(y, kernel)
 
 
 def _shifted(x: Array, axis: int, start: int, length: int) -> Array:
@@ -161,37 +162,51 @@ def up_conv(
         taps: the filter, sum 1.
     """
     if jax.default_backend() == "cpu":
-        y = _up_by_phases(x, plain(kernel), taps)
-        return y * kernel.factor.astype(x.dtype) if isinstance(kernel, Prepared) else y
+        return rescaled(_up_by_phases(x, plain(kernel), taps), kernel)
     y = conv(x, kernel, (2, 2), dilation=2)
     count = len(taps)
     return fir(y, [2 * t for t in taps], (count + 1) // 2 - 1, (count - 2) // 2)
 
 
 def _up_by_phases(x: Array, kernel: Array, taps: Sequence[float]) -> Array:
-    """Filters the rows and columns of each parity apart, which come from different taps."""
-    both, one = ((slice(0, 3, 2), (1, 1)), (slice(1, 2), (0, 0)))  # taps, zeros around
+    """Filters the rows and columns of each parity apart, which come from different taps.
+
+    The convolutions compute what the filter needs beyond the edges: padding would slow it down.
+    """
+    before, after = _reach(taps)
+    even, odd = (slice(0, 3, 2), (1 + before, after)), (slice(1, 2), (before, after))
     parts = [
-        [_correlate(x, kernel[down, across], (high, wide)) for across, wide in (both, one)]
-        for down, high in (both, one)
+        [_correlate(x, kernel[down, across], (rows, columns)) for across, columns in (even, odd)]
+        for down, rows in (even, odd)
     ]
-    columns = [_filtered(list(of), taps, 1, x.shape[1]) for of in zip(*parts, strict=True)]
-    rows = [_filtered(list(of), taps, 2, x.shape[2]) for of in zip(*columns, strict=True)]
+    filtered = [_filtered(of, taps, 1, x.shape[1]) for of in zip(*parts, strict=True)]
+    pairs = [_filtered(of, taps, 2, x.shape[2]) for of in zip(*filtered, strict=True)]
     n, h, w, _ = x.shape
-    wide = [jnp.stack(pair, axis=3) for pair in rows]
+    wide = [jnp.stack(pair, axis=3) for pair in pairs]
     return jnp.stack(wide, axis=2).reshape(n, 2 * h, 2 * w, -1)
 
 
-def _filtered(phases: list[Array], taps: Sequence[float], axis: int, size: int) -> list[Array]:
+def _places(taps: Sequence[float], phase: int) -> list[int]:
+    """Returns the elements that are filtered to the first even, or odd, element."""
+    return [phase + i + 1 - (len(taps) + 1) // 2 for i in range(len(taps))]
+
+
+def _reach(taps: Sequence[float]) -> tuple[int, int]:
+    """Returns how many elements of a parity the filter needs before and after those there are."""
+    places = [place // 2 for phase in (0, 1) for place in _places(taps, phase)]
+    return -min(places), max(places)
+
+
+def _filtered(phases: Sequence[Array], taps: Sequence[float], axis: int, size: int) -> list[Array]:
     """Returns even and odd elements of the filtered sequence, from those of the sequence."""
-    low = (len(taps) + 1) // 2 - 1
+    before, _ = _reach(taps)
     found = []
     for phase in (0, 1):
-        places = [phase + i - low for i in range(len(taps))]
-        terms = [
-            2 * tap * _shifted(phases[place % 2], axis, place // 2, size)
-            for tap, place in zip(reversed(taps), places, strict=True)
-        ]
+        terms = []
+        for tap, place in zip(reversed(taps), _places(taps, phase), strict=True):
+            start = place // 2 + before
+            part = lax.slice_in_dim(phases[place % 2], start, start + size, axis=axis)
+            terms.append(2 * tap * part)
         found.append(sum(terms[1:], terms[0]))
     return found
 
@@ -224,7 +239,6 @@ def doubled_conv(x: Float[Array, "n h w i"], kernel: Kernel) -> Float[Array, "n 
     """
     if jax.default_backend() != "cpu":
         return conv(repeat_pixels(x), kernel, (1, 1))
-    factor = kernel.factor.astype(x.dtype) if isinstance(kernel, Prepared) else None
     sums, n, h, w = plain(kernel), *x.shape[:3]
     for axis in (0, 1):
         first, _, last = jnp.split(sums, 3, axis)
@@ -240,7 +254,7 @@ def doubled_conv(x: Float[Array, "n h w i"], kernel: Kernel) -> Float[Array, "n 
     y = y[:2] + y[1:]
     y = y[:, :2] + y[:, 1:]
     y = y.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, -1)
-    return y if factor is None else y * factor
+    return rescaled(y, kernel)
 
 
 def modulated_conv(

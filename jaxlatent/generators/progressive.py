@@ -37,16 +37,16 @@ class ScaledDense(nnx.Module):
     ) -> None:
         self.weight = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs)) / lr)
         self.bias = nnx.Param(jnp.zeros(outputs))
-        self.gain = gain
         self.lr = lr
+        self.scale = gain * lr / math.sqrt(inputs)
 
     def matrix(self) -> Float[Array, "i o"]:
         """The weights as they act on the input."""
-        return self.weight[...] * (self.gain * self.lr / math.sqrt(self.weight.shape[0]))
+        return self.weight[...] * self.scale
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
-        """Applies the layer."""
-        return dense(x, self.matrix(), self.bias[...] * self.lr)
+        """Applies the layer; scales the inputs, which are fewer than the weights."""
+        return dense(x * self.scale, self.weight[...], self.bias[...] * self.lr)
 
 
 def activate(x: Array) -> Array:

@@ -138,14 +138,15 @@ class Dense(nnx.Module):
         self.weight = nnx.Param(jax.random.normal(rngs.params(), (inputs, outputs)) / lr)
         self.bias = nnx.Param(jnp.full(outputs, bias / lr))
         self.lr = lr
+        self.scale = lr / math.sqrt(inputs)
 
     def matrix(self) -> Float[Array, "i o"]:
         """The weights as they act on the input."""
-        return at_least_float32(self.weight[...]) * (self.lr / math.sqrt(self.weight.shape[0]))
+        return at_least_float32(self.weight[...]) * self.scale
 
     def __call__(self, x: Float[Array, "n i"]) -> Float[Array, "n o"]:
-        """Applies the layer."""
-        return dense(x, self.matrix(), at_least_float32(self.bias[...]) * self.lr)
+        """Applies the layer; scales the inputs, which are fewer than the weights."""
+        return dense(x * self.scale, self.weight[...], at_least_float32(self.bias[...]) * self.lr)
 
 
 class Embedding(nnx.Module):

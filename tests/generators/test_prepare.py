@@ -8,8 +8,8 @@ from conftest import filled
 
 import jaxlatent
 from jaxlatent import UserError, prepare
-from jaxlatent.generators import StyleGAN2Config, kernels
-from jaxlatent.generators.kernels import Prepared, energy, winograd_conv
+from jaxlatent.generators import StyleGAN2Config, winograd
+from jaxlatent.generators.kernels import Prepared, energy
 from jaxlatent.generators.layers import conv, doubled_conv, fir, repeat_pixels, up_conv
 from jaxlatent.parameters import fingerprint
 
@@ -22,7 +22,7 @@ def test_winograd_is_the_convolution(shape, padding):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((*shape, 5)), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((3, 3, 5, 4)), jnp.float32)
-    found = winograd_conv(x, kernels._transformed(kernel), padding)
+    found = winograd.convolve(x, winograd.transformed(kernel), padding)
     np.testing.assert_allclose(found, conv(x, kernel, (padding, padding)), atol=3e-5)
 
 
