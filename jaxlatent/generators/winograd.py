@@ -28,7 +28,9 @@ class Transform(NamedTuple):
     def at(cls, *points: float) -> "Transform":
         """Interpolates at points and at infinity, which make one output fewer than points."""
         others = [[p for p in points if p != point] for point in points]
-        scales = [np.prod([point - p for p in rest]) for point, rest in zip(points, others, strict=True)]
+        scales = [
+            np.prod([point - p for p in rest]) for point, rest in zip(points, others, strict=True)
+        ]
         powers = np.vander(points, increasing=True)
         infinity = np.eye(len(points) - 1)[:, -1:]
         return cls(
@@ -64,9 +66,7 @@ def _combined(factors: np.ndarray, parts: Sequence[Array]) -> Array:
     return sum(terms[1:], terms[0])
 
 
-def convolve(
-    x: Float[Array, "n h w i"], kernel: Tiles, padding: int
-) -> Float[Array, "n h2 w2 o"]:
+def convolve(x: Float[Array, "n h w i"], kernel: Tiles, padding: int) -> Float[Array, "n h2 w2 o"]:
     """Correlates with a 3x3 kernel that has been transformed; `padding` zeros are added around."""
     n, height, width, channels = x.shape
     tall, wide = height + 2 * padding - 2, width + 2 * padding - 2
