@@ -2,6 +2,7 @@
 
 import jax
 from flax import nnx
+from jaxtyping import Array
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators import (
@@ -14,8 +15,12 @@ from jaxlatent.generators import (
     stylegan3,
 )
 from jaxlatent.generators.kernels import Prepared, plain
+from jaxlatent.generators.layers import at_least_float32
+from jaxlatent.generators.up_convolutions import Phases, Sums
+from jaxlatent.generators.winograd import Winograd
 
 _IMAGE = 4  # channels that an image has at most
+_WIDE = 128  # channels with which Winograd's filtering gains on CPUs
 _CONVOLUTIONS = (
     biggan_blocks.Conv,
     progressive.ScaledConv,
@@ -57,11 +62,20 @@ def prepare(generator: Generator, precision: str = "exact") -> Generator:
     if precision not in ("exact", "fast"):
         raise UserError(f"precision must be exact or fast, got {precision!r}")
     ready = nnx.clone(generator)
-    winograd = jax.default_backend() == "cpu"
     for _, module in nnx.iter_modules(ready):
         kernel = getattr(module, "kernel", None) if isinstance(module, _CONVOLUTIONS) else None
         if kernel is not None:
             array = plain(kernel.get_value())
             half = precision == "fast" and min(array.shape[2:]) > _IMAGE
-            kernel.set_value(Prepared.of(array, half, winograd))
+            kernel.set_value(Prepared.of(array, None if half else _parts(module, array), half))
     return ready
+
+
+def _parts(module: nnx.Module, kernel: Array) -> Winograd | Phases | Sums | None:
+    """Returns what CPUs convolve with faster than with the kernel."""
+    if kernel.shape[:2] != (3, 3) or jax.default_backend() != "cpu":
+        return None
+    wide = at_least_float32(kernel)
+    if getattr(module, "up", False):
+        return (Phases if isinstance(module, stylegan2.StyledConv) else Sums).of(wide)
+    return Winograd.of(wide) if min(kernel.shape[2:]) >= _WIDE else None

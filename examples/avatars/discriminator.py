@@ -15,7 +15,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from examples.avatars.fast_conv import conv3x3
-from jaxlatent.generators.layers import bias_act, conv, dense
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.layers import bias_act, dense
 from jaxlatent.networks.attributes import halve
 
 _GROUPS = 4  # samples whose deviation is measured together

@@ -13,7 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.layers import PRECISION, conv
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.layers import PRECISION
 
 
 def conv3x3(x: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]) -> Float[Array, "n h w o"]:

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from examples.avatars.fast_conv import conv3x3, fast_up_conv
 from jaxlatent.generators import StyleGAN2
-from jaxlatent.generators.layers import bias_act, dense, upsample
+from jaxlatent.generators.filters import upsample
+from jaxlatent.generators.layers import bias_act, dense
 from jaxlatent.generators.stylegan2 import StyledConv
 
 

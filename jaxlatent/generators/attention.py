@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.layers import PRECISION, conv
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.layers import PRECISION
 
 
 class SelfAttention(nnx.Module):

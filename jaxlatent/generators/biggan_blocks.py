@@ -10,7 +10,10 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.layers import conv, dense, doubled_conv, repeat_pixels
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import repeat_pixels
+from jaxlatent.generators.layers import dense
+from jaxlatent.generators.up_convolutions import doubled_conv
 from jaxlatent.model import Buffer
 
 Rows = tuple[tuple[int, float], ...]
@@ -130,24 +133,21 @@ class Dense(nnx.Module):
 
 
 class Conv(nnx.Module):
-    """Convolution that keeps the resolution, and bias."""
+    """Convolution, and bias; `up` repeats pixels before to double the resolution."""
 
-    def __init__(self, side: int, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, side: int, inputs: int, outputs: int, *, rngs: nnx.Rngs, up: bool = False
+    ) -> None:
         shape = (side, side, inputs, outputs)
         self.kernel = nnx.Param(0.02 * jax.random.normal(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros(outputs))
+        self.up = up
 
-    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h w o"]:
+    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the layer."""
-        margin = self.kernel.shape[0] // 2
-        return self._shifted(conv(x, self.kernel[...], (margin, margin)))
-
-    def doubled(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
-        """Applies the layer, with a kernel of 3x3, to an image of twice the resolution."""
-        return self._shifted(doubled_conv(x, self.kernel[...]))
-
-    def _shifted(self, x: Float[Array, "n h w o"]) -> Float[Array, "n h w o"]:
-        return x + self.bias[...].astype(x.dtype)[None, None, None]
+        kernel, margin = self.kernel[...], self.kernel.shape[0] // 2
+        y = doubled_conv(x, kernel) if self.up else conv(x, kernel, (margin, margin))
+        return y + self.bias[...].astype(x.dtype)[None, None, None]
 
 
 class Block(nnx.Module):
@@ -184,8 +184,8 @@ class Block(nnx.Module):
         )
         self.convs = nnx.List(
             [
-                Conv(side, i, o, rngs=rngs)
-                for side, (i, o) in zip(sides, pairwise(widths), strict=True)
+                Conv(side, i, o, rngs=rngs, up=upsample and index == sides.index(3))
+                for index, (side, (i, o)) in enumerate(zip(sides, pairwise(widths), strict=True))
             ]
         )
         self.shortcut = None if deep else Conv(1, inputs, outputs, rngs=rngs)
@@ -197,10 +197,8 @@ class Block(nnx.Module):
         """Applies the block."""
         outputs = self.convs[-1].kernel.shape[-1]
         shortcut = x[..., :outputs] if self.shortcut is None else self.shortcut(x)
-        wide = [layer.kernel.shape[0] > 1 for layer in self.convs].index(True)
-        for index, (norm, layer) in enumerate(zip(self.norms, self.convs, strict=True)):
-            x = jax.nn.relu(norm(x, condition))
-            x = layer.doubled(x) if self.upsample and index == wide else layer(x)
+        for norm, layer in zip(self.norms, self.convs, strict=True):
+            x = layer(jax.nn.relu(norm(x, condition)))
         return x + (repeat_pixels(shortcut) if self.upsample else shortcut)
 
     def reader(self, width: int) -> Float[Array, "_ width"]:

@@ -18,8 +18,9 @@ from jaxlatent.generators.base import (
     State,
     check_noise,
 )
+from jaxlatent.generators.convolutions import conv
 from jaxlatent.generators.kinds import PlainGenerator
-from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, conv
+from jaxlatent.generators.layers import ACTIVATIONS, PRECISION
 from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
 

@@ -8,10 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.winograd import Tiles, transformed
-
-_FEWEST = 128  # channels with which Winograd's filtering gains on CPUs
-_SMALLEST = 128  # pixels, of all images together, from which on it does
+from jaxlatent.generators.layers import at_least_float32
 
 
 @jax.tree_util.register_dataclass
@@ -22,29 +19,24 @@ class Prepared:
     Attributes:
         kernel: as it is stored.
         energy: sums of squares over the kernel's places, which demodulation needs.
-        winograd: transformed for Winograd's filtering; `None` for kernels that gain nothing by it.
-            Arrays of their own, since slices of one would be copied for every image.
+        parts: `Winograd`, `Phases` or `Sums` of it, if the layer's operator is faster with one;
+            arrays of their own, since slices of one would be copied for every image.
         half: in bfloat16, in which it is then applied; `None` for full precision.
         factor: of the outputs, one or [1, 1, 1, o], if any; multiplying the kernel changes this.
     """
 
     kernel: Float[Array, "kh kw i o"]
     energy: Float[Array, "i o"]
-    winograd: Tiles | None
+    parts: tuple[Any, ...] | None
     half: Array | None
     factor: Array | float | None = None
 
     @classmethod
-    def of(cls, kernel: Float[Array, "kh kw i o"], half: bool, winograd: bool) -> "Prepared":
-        """Computes what a kernel needs; `winograd` only where it is of use."""
-        wide = _wide(kernel)
-        fits = kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _FEWEST
-        return cls(
-            kernel,
-            jnp.sum(jnp.square(wide), axis=(0, 1)),
-            transformed(wide) if winograd and fits and not half else None,
-            kernel.astype(jnp.bfloat16) if half else None,
-        )
+    def of(
+        cls, kernel: Float[Array, "kh kw i o"], parts: tuple[Any, ...] | None, half: bool = False
+    ) -> "Prepared":
+        """Computes what a kernel needs besides its parts."""
+        return cls(kernel, energy(kernel), parts, kernel.astype(jnp.bfloat16) if half else None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,22 +59,17 @@ def plain(kernel: Any) -> Any:
     return kernel.kernel if isinstance(kernel, Prepared) else kernel
 
 
+def parts_of(kernel: Kernel) -> tuple[Any, ...] | None:
+    """Returns the parts of a kernel that is prepared and has some."""
+    return kernel.parts if isinstance(kernel, Prepared) else None
+
+
 def energy(kernel: Kernel) -> Float[Array, "i o"]:
     """Returns the sums of a kernel's squares over its places."""
     if isinstance(kernel, Prepared):
         own, factor = kernel.energy, kernel.factor
         return own if factor is None else own * jnp.square(factor).reshape(1, -1)
-    return jnp.sum(jnp.square(_wide(kernel)), axis=(0, 1))
-
-
-def _wide(kernel: Array) -> Array:
-    return kernel.astype(jnp.promote_types(kernel.dtype, jnp.float32))
-
-
-def gains_by_winograd(kernel: Prepared, x: Float[Array, "n h w i"]) -> bool:
-    """Whether a 3x3 convolution of `x` is faster so, in float32 and with many pixels."""
-    pixels = x.shape[0] * x.shape[1] * x.shape[2]
-    return kernel.winograd is not None and x.dtype == jnp.float32 and pixels >= _SMALLEST
+    return jnp.sum(jnp.square(at_least_float32(kernel)), axis=(0, 1))
 
 
 def rescaled(y: Float[Array, "n h w o"], kernel: Kernel) -> Float[Array, "n h w o"]:

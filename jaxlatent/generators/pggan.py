@@ -69,7 +69,7 @@ class Block(nnx.Module):
     def __init__(self, config: PGGANConfig, index: int, *, rngs: nnx.Rngs) -> None:
         inputs = (config.z_dim + config.c_dim, *config.channels)[index]
         outputs, size = config.channels[index], 3 if index else 4
-        self.conv0 = ScaledConv(inputs, outputs, size, rngs=rngs)
+        self.conv0 = ScaledConv(inputs, outputs, size, rngs=rngs, up=index > 0)
         self.conv1 = ScaledConv(outputs, outputs, 3, rngs=rngs)
         image = config.all_images or index == len(config.channels) - 1
         torgb = ScaledConv(outputs, config.img_channels, 1, rngs=rngs, gain=1.0)
@@ -77,7 +77,7 @@ class Block(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
         """Applies the convolutions, each followed by activation and pixel norm."""
-        x = self.conv0.spread(x[:, 0, 0]) if x.shape[1] == 1 else self.conv0.doubled(x)
+        x = self.conv0(x) if self.conv0.up else self.conv0.spread(x[:, 0, 0])
         x = second_moment_norm(activate(x))
         return second_moment_norm(activate(self.conv1(x)))
 

@@ -14,15 +14,11 @@ from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
 from jaxlatent.generators.base import MAX_SIDE, State
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import repeat_pixels
 from jaxlatent.generators.kernels import Kernel, plain
-from jaxlatent.generators.layers import (
-    ACTIVATIONS,
-    PRECISION,
-    conv,
-    dense,
-    doubled_conv,
-    repeat_pixels,
-)
+from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, dense
+from jaxlatent.generators.up_convolutions import doubled_conv
 
 GAIN = math.sqrt(2)  # on the weights here, not after the activation as from StyleGAN2 on
 
@@ -60,15 +56,23 @@ def scaled(kernel: Kernel, gain: float = GAIN) -> Kernel:
 
 
 class ScaledConv(nnx.Module):
-    """Convolution with an equalised learning rate, and bias."""
+    """Convolution with an equalised learning rate, and bias; `up` repeats pixels before."""
 
     def __init__(
-        self, inputs: int, outputs: int, size: int, *, rngs: nnx.Rngs, gain: float = GAIN
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        rngs: nnx.Rngs,
+        gain: float = GAIN,
+        up: bool = False,
     ) -> None:
         shape = (size, size, inputs, outputs)
         self.kernel = nnx.Param(jax.random.normal(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.gain = gain
+        self.up = up
 
     def matrix(self) -> Float[Array, "k k i o"]:
         """The kernel as it acts on the input."""
@@ -79,14 +83,10 @@ class ScaledConv(nnx.Module):
         kernel = self.matrix().astype(x.dtype)
         return self._shifted(jnp.einsum("ni,hwio->nhwo", x, kernel, precision=PRECISION))
 
-    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h w o"]:
-        """Applies the layer, which keeps the resolution."""
-        pad = self.kernel.shape[0] // 2
-        return self._shifted(conv(x, scaled(self.kernel[...], self.gain), (pad, pad)))
-
-    def doubled(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
-        """Applies the layer, with a kernel of 3x3, to an image of twice the resolution."""
-        return self._shifted(doubled_conv(x, scaled(self.kernel[...], self.gain)))
+    def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
+        """Applies the layer."""
+        kernel, pad = scaled(self.kernel[...], self.gain), self.kernel.shape[0] // 2
+        return self._shifted(doubled_conv(x, kernel) if self.up else conv(x, kernel, (pad, pad)))
 
     def _shifted(self, x: Float[Array, "n h w o"]) -> Float[Array, "n h w o"]:
         return x + self.bias[...].astype(x.dtype)[None, None, None]

@@ -20,8 +20,10 @@ from jaxlatent.generators.base import (
     State,
     check_noise,
 )
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import upsample_bilinear
 from jaxlatent.generators.kinds import PlainGenerator
-from jaxlatent.generators.layers import ACTIVATIONS, conv, dense, upsample_bilinear
+from jaxlatent.generators.layers import ACTIVATIONS, dense
 from jaxlatent.generators.norms import BatchNorm
 from jaxlatent.keys import AnyKey
 from jaxlatent.model import Buffer

@@ -19,15 +19,10 @@ from jaxlatent.generators.base import (
     check_rows,
     class_weights,
 )
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import fir
 from jaxlatent.generators.kinds import StyleBasedGenerator
-from jaxlatent.generators.layers import (
-    conv,
-    dense,
-    doubled_conv,
-    fir,
-    instance_norm,
-    second_moment_norm,
-)
+from jaxlatent.generators.layers import dense, instance_norm, second_moment_norm
 from jaxlatent.generators.noise import noise_maps
 from jaxlatent.generators.progressive import (
     OUTPUTS,
@@ -38,6 +33,7 @@ from jaxlatent.generators.progressive import (
     grow,
     scaled,
 )
+from jaxlatent.generators.up_convolutions import doubled_conv
 from jaxlatent.keys import AnyKey
 from jaxlatent.model import Buffer
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar, NamedTuple, cast
 
@@ -20,17 +21,17 @@ from jaxlatent.generators.base import (
     State,
     class_weights,
 )
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import upsample
 from jaxlatent.generators.kinds import StyleBasedGenerator
 from jaxlatent.generators.layers import (
     ACTIVATIONS,
     at_least_float32,
     bias_act,
-    conv,
     dense,
-    modulated_conv,
     second_moment_norm,
-    upsample,
 )
+from jaxlatent.generators.modulation import modulated_conv
 from jaxlatent.generators.noise import noise_maps
 from jaxlatent.keys import AnyKey
 from jaxlatent.model import Buffer
@@ -190,10 +191,17 @@ class MappingNetwork(nnx.Module):
 
 
 class StyledConv(nnx.Module):
-    """Modulated 3x3 convolution, noise, bias and activation."""
+    """Modulated 3x3 convolution, which may double the resolution; noise, bias, activation."""
 
     def __init__(
-        self, inputs: int, outputs: int, size: int, config: StyleGAN2Config, *, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        config: StyleGAN2Config,
+        *,
+        rngs: nnx.Rngs,
+        up: bool = False,
     ) -> None:
         self.affine = Dense(config.w_dim, inputs, rngs=rngs, bias=1.0)
         self.kernel = _normal(rngs, (3, 3, inputs, outputs))
@@ -202,17 +210,17 @@ class StyledConv(nnx.Module):
         self.noise = Buffer(jax.random.normal(rngs.params(), (size, size))) if noisy else None
         self.noise_strength = nnx.Param(jnp.zeros(())) if noisy else None
         self.config = config
+        self.up = up
 
     def __call__(
         self,
         x: Float[Array, "n h w i"],
         style: Float[Array, "n i"],
         noise: Float[Array, "m h2 w2"] | None,
-        up: bool = False,
         gain: float = 1.0,
     ) -> Float[Array, "n h2 w2 o"]:
-        """Applies the layer; `up` doubles the resolution, `gain` scales output and clamp."""
-        taps = self.config.resample_filter if up else None
+        """Applies the layer; `gain` scales output and clamp."""
+        taps = self.config.resample_filter if self.up else None
         x = modulated_conv(x, self.kernel[...], style, up_taps=taps)
         if noise is not None and self.noise_strength is not None:
             x = x + (noise * self.noise_strength[...]).astype(x.dtype)[..., None]
@@ -245,8 +253,9 @@ class Block(nnx.Module):
         size, first = 4 << index, index == 0
         self.config = config
         self.index = index
-        self.conv0 = None if first else StyledConv(inputs, outputs, size, config, rngs=rngs)
-        self.conv1 = StyledConv(outputs, outputs, size, config, rngs=rngs)
+        convs = partial(StyledConv, config=config, rngs=rngs)
+        self.conv0 = None if first else convs(inputs, outputs, size, up=True)
+        self.conv1 = convs(outputs, outputs, size)
         self.torgb = ToRGB(outputs, config, rngs=rngs) if config.has_rgb(index) else None
         resnet = config.architecture == "resnet" and not first
         self.skip = _normal(rngs, (1, 1, inputs, outputs)) if resnet else None
@@ -269,7 +278,7 @@ class Block(nnx.Module):
         gain = 1.0 if self.skip is None else math.sqrt(0.5)
         x = before
         if self.conv0 is not None:
-            x = self.conv0(before, styles["conv0"], noises[0], up=True)
+            x = self.conv0(before, styles["conv0"], noises[0])
         x = self.conv1(x, styles["conv1"], noises[-1], gain=gain)
         if self.skip is not None:
             kernel = self.skip[...] * (gain / math.sqrt(before.shape[-1]))

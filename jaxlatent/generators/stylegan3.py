@@ -24,7 +24,8 @@ from jaxlatent.generators.base import (
 )
 from jaxlatent.generators.kernels import energy
 from jaxlatent.generators.kinds import StyleBasedGenerator
-from jaxlatent.generators.layers import PRECISION, modulated_conv
+from jaxlatent.generators.layers import PRECISION
+from jaxlatent.generators.modulation import modulated_conv
 from jaxlatent.generators.stylegan2 import Dense, MappingNetwork, StyleGAN2Config
 from jaxlatent.keys import AnyKey
 from jaxlatent.model import Buffer

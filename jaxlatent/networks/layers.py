@@ -10,7 +10,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxlatent.errors import UserError
-from jaxlatent.generators.layers import PRECISION, conv
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.layers import PRECISION
 
 
 class Conv(nnx.Module):

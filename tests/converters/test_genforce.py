@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from converters import ConversionError, convert
-from jaxlatent.generators.layers import conv, repeat_pixels
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import repeat_pixels
 
 CHANNELS = (4, 3, 2)
 RANDOM = np.random.RandomState(0)

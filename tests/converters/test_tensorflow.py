@@ -10,7 +10,8 @@ from conftest import STYLEGAN2_CONFIG, filled
 
 from converters import ConversionError, convert, detect
 from jaxlatent.generators import PGGANConfig, StyleGAN1Config
-from jaxlatent.generators.layers import conv, repeat_pixels
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import repeat_pixels
 from jaxlatent.parameters import parameters
 
 SETTINGS = {"mapping_lrmul": 0.1, "resolution": 16, "style_mixing_prob": 0.9}

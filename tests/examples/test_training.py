@@ -18,7 +18,8 @@ from examples.avatars.render_fast import synthesize
 from examples.avatars.train import train
 from jaxlatent.errors import UserError
 from jaxlatent.generators import StyleGAN2, StyleGAN2Config
-from jaxlatent.generators.layers import conv, up_conv
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.up_convolutions import up_conv
 from jaxlatent.networks import AttributeNet, AttributesConfig, Category
 
 RECIPE = Recipe(

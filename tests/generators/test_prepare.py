@@ -8,9 +8,12 @@ from conftest import filled
 
 import jaxlatent
 from jaxlatent import UserError, prepare
-from jaxlatent.generators import StyleGAN2Config, winograd
+from jaxlatent.generators import StyleGAN2Config
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.filters import fir, repeat_pixels
 from jaxlatent.generators.kernels import Prepared, energy
-from jaxlatent.generators.layers import conv, doubled_conv, fir, repeat_pixels, up_conv
+from jaxlatent.generators.up_convolutions import Phases, Sums, doubled_conv, up_conv
+from jaxlatent.generators.winograd import Winograd
 from jaxlatent.parameters import fingerprint
 
 TAPS = [(0.125, 0.375, 0.375, 0.125), (0.1, 0.2, 0.7), (0.5, 0.5), (1.0,)]
@@ -22,7 +25,7 @@ def test_winograd_is_the_convolution(shape, padding):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((*shape, 5)), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((3, 3, 5, 4)), jnp.float32)
-    found = winograd.convolve(x, winograd.transformed(kernel), padding)
+    found = Winograd.of(kernel).convolve(x, padding)
     np.testing.assert_allclose(found, conv(x, kernel, (padding, padding)), atol=3e-5)
 
 
@@ -35,7 +38,7 @@ def test_phases_are_the_up_sampling_convolution(taps):
     count = len(taps)
     whole = fir(spread, [2 * t for t in taps], (count + 1) // 2 - 1, (count - 2) // 2)
     np.testing.assert_allclose(up_conv(x, kernel, taps), whole, atol=1e-5)
-    ready = Prepared.of(kernel, False, True) * 2.0
+    ready = Prepared.of(kernel, Phases.of(kernel)) * 2.0
     np.testing.assert_allclose(up_conv(x, ready, taps), 2 * whole, atol=2e-5)
 
 
@@ -46,14 +49,14 @@ def test_nine_products_are_the_convolution_of_repeated_pixels(shape):
     kernel = jnp.asarray(rng.standard_normal((3, 3, 3, 4)), jnp.float32)
     whole = conv(repeat_pixels(x), kernel, (1, 1))
     np.testing.assert_allclose(doubled_conv(x, kernel), whole, atol=2e-5)
-    ready = Prepared.of(kernel, False, True) * 2.0
+    ready = Prepared.of(kernel, Sums.of(kernel)) * 2.0
     np.testing.assert_allclose(doubled_conv(x, ready), 2 * whole, atol=4e-5)
 
 
 def test_energy_follows_the_factor():
     kernel = jax.random.normal(jax.random.key(0), (3, 3, 4, 5))
     factor = jnp.arange(1.0, 6.0).reshape(1, 1, 1, 5)
-    ready = Prepared.of(kernel, False, True)
+    ready = Prepared.of(kernel, None)
     np.testing.assert_allclose(
         energy(ready * factor * 2.0), energy(kernel * factor * 2.0), rtol=1e-5
     )
@@ -109,3 +112,24 @@ def test_it_is_known_and_saved_as_the_generator_is(tmp_path):
 def test_another_precision_is_refused():
     with pytest.raises(UserError, match="exact or fast"):
         prepare(filled(WIDE), "double")
+
+
+def test_tiles_have_all_derivatives():
+    rng = np.random.default_rng(0)
+    x, along = (jnp.asarray(rng.standard_normal((2, 6, 8, 5)), jnp.float32) for _ in range(2))
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 5, 4)), jnp.float32)
+
+    def ours(v):
+        return Winograd.of(kernel).convolve(v, 1)
+
+    def back(function):
+        return lambda v: jax.vjp(function, x)[1](v)[0]
+
+    y, forward = jax.jvp(ours, (x,), (along,))
+    np.testing.assert_allclose(forward, ours(along), atol=3e-5)
+    expected = back(lambda v: conv(v, kernel, (1, 1)))(y)
+    np.testing.assert_allclose(back(ours)(y), expected, atol=3e-5 * float(expected.max()))
+    (again,) = jax.linear_transpose(back(ours), y)(along)
+    np.testing.assert_allclose(again, ours(along), atol=3e-5)
+    several = jax.vmap(ours, in_axes=2, out_axes=3)(jnp.stack([x, 2 * x], 2))
+    np.testing.assert_allclose(several, jnp.stack([ours(x), 2 * ours(x)], 3), atol=6e-5)

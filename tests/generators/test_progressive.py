@@ -10,7 +10,8 @@ from conftest import filled
 
 from jaxlatent import UserError
 from jaxlatent.generators import PGGANConfig, StyleGAN1Config
-from jaxlatent.generators.layers import instance_norm, repeat_pixels
+from jaxlatent.generators.filters import repeat_pixels
+from jaxlatent.generators.layers import instance_norm
 from jaxlatent.parameters import build, parameters
 
 PGGAN_CONFIG = PGGANConfig((4, 3), z_dim=5)

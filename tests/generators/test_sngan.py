@@ -10,7 +10,7 @@ from conftest import filled
 
 from jaxlatent import UserError
 from jaxlatent.generators import SNGANConfig
-from jaxlatent.generators.layers import upsample_bilinear
+from jaxlatent.generators.filters import upsample_bilinear
 from jaxlatent.generators.sngan import ConditionalNorm
 
 CONFIG = SNGANConfig(z_dim=4, bottom_width=2, channels=(4, 3), num_classes=3)

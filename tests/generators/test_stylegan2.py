@@ -12,7 +12,9 @@ from conftest import STYLEGAN2_CONFIG, filled
 
 from jaxlatent import UserError
 from jaxlatent.generators import StyleGAN2Config
-from jaxlatent.generators.layers import fir, modulated_conv, up_conv, upsample
+from jaxlatent.generators.filters import fir, upsample
+from jaxlatent.generators.modulation import modulated_conv
+from jaxlatent.generators.up_convolutions import up_conv
 
 RANDOM = np.random.RandomState(0)
 
