@@ -20,7 +20,6 @@ from jaxlatent.generators.up_convolutions import Phases, Sums
 from jaxlatent.generators.winograd import Winograd
 
 _IMAGE = 4  # channels that an image has at most
-_WIDE = 128  # channels with which Winograd's filtering gains on CPUs
 _CONVOLUTIONS = (
     biggan_blocks.Conv,
     progressive.ScaledConv,
@@ -73,9 +72,9 @@ def prepare(generator: Generator, precision: str = "exact") -> Generator:
 
 def _parts(module: nnx.Module, kernel: Array) -> Winograd | Phases | Sums | None:
     """Returns what CPUs convolve with faster than with the kernel."""
-    if kernel.shape[:2] != (3, 3) or jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu":
         return None
     wide = at_least_float32(kernel)
     if getattr(module, "up", False):
         return (Phases if isinstance(module, stylegan2.StyledConv) else Sums).of(wide)
-    return Winograd.of(wide) if min(kernel.shape[2:]) >= _WIDE else None
+    return Winograd.of(wide) if Winograd.fits(kernel) else None

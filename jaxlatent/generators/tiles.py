@@ -41,6 +41,7 @@ class Transform(NamedTuple):
 
 DOWN = Transform.at(0.0, 0.75, -0.75, 1.5, -1.5)
 ACROSS = Transform.at(0.0, 1.0, -1.0)
+NONE = Transform(np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)))
 
 
 def combined(factors: np.ndarray, parts: Sequence[Array]) -> Array:
@@ -60,17 +61,25 @@ class Grid(NamedTuple):
         height: of an image.
         width: of an image.
         padding: zeros around it.
+        both: whether columns are transformed too, or left as they are, without zeros.
     """
 
     height: int
     width: int
     padding: int
+    both: bool
+
+    @property
+    def across(self) -> Transform:
+        """Of the columns."""
+        return ACROSS if self.both else NONE
 
     @property
     def counts(self) -> tuple[int, int]:
         """Tiles down and across: those that cover the outputs of a 3x3 kernel."""
-        sizes = (self.height + 2 * self.padding - 2, self.width + 2 * self.padding - 2)
-        return -(-sizes[0] // len(DOWN.outputs)), -(-sizes[1] // len(ACROSS.outputs))
+        down = -(-(self.height + 2 * self.padding - 2) // len(DOWN.outputs))
+        across = -(-(self.width + 2 * self.padding - 2) // len(ACROSS.outputs))
+        return down, across if self.both else self.width
 
 
 def tiles(x: Float[Array, "n h w c"], grid: Grid) -> list[Float[Array, "n d a c"]]:
@@ -79,47 +88,46 @@ def tiles(x: Float[Array, "n h w c"], grid: Grid) -> list[Float[Array, "n d a c"
 
 
 def _tiles(x: Array, grid: Grid) -> list[Array]:
-    (down, across), rows, columns = grid.counts, len(DOWN.outputs), len(ACROSS.outputs)
-    low = grid.padding
-    ends = (rows * down + 2 - low - grid.height, columns * across + 2 - low - grid.width)
-    x = jnp.pad(x, ((0, 0), (low, ends[0]), (low, ends[1]), (0, 0)))
+    (down, across), low = grid.counts, grid.padding
+    rows, columns, window = len(DOWN.outputs), len(grid.across.outputs), len(grid.across.values)
+    below, right = rows * down + 2 - low - grid.height, columns * across + 2 - low - grid.width
+    x = jnp.pad(x, ((0, 0), (low, below), (low, right) if grid.both else (0, 0), (0, 0)))
     lines = [x[:, i : i + rows * (down - 1) + 1 : rows] for i in range(rows + 2)]
     found = []
     for factors in DOWN.values:
         line = combined(factors, lines)
         last = columns * (across - 1) + 1
-        places = [line[:, :, j : j + last : columns] for j in range(columns + 2)]
-        found += [combined(by, places) for by in ACROSS.values]
+        places = [line[:, :, j : j + last : columns] for j in range(window)]
+        found += [combined(by, places) for by in grid.across.values]
     return found
 
 
 def _images(*values: Array, grid: Grid) -> list[Array]:
     """Transposes `_tiles`: adds up what each pixel gave to the tiles that overlap there."""
-    (down, across), rows, columns = grid.counts, len(DOWN.outputs), len(ACROSS.outputs)
-    padded = [jnp.pad(value, ((0, 0), (1, 1), (1, 1), (0, 0))) for value in values]
-    count = len(ACROSS.values)
-    lines = [padded[i : i + count] for i in range(0, len(padded), count)]
-    places = [[combined(by, line) for line in lines] for by in ACROSS.values.T]
+    (down, across), low, more = grid.counts, grid.padding, int(grid.both)
+    rows, columns, window = len(DOWN.outputs), len(grid.across.outputs), len(grid.across.values)
+    padded = [jnp.pad(value, ((0, 0), (1, 1), (more, more), (0, 0))) for value in values]
+    lines = [padded[i : i + window] for i in range(0, len(padded), window)]
+    places = [[combined(by, line) for line in lines] for by in grid.across.values.T]
     pixels = [[combined(by, place) for place in places] for by in DOWN.values.T]
 
     def at(i: int, j: int) -> Array:
         """Returns the pixels at a place of their own tile, with what the tiles before add."""
         terms = [
             pixels[i + rows * up][j + columns * left][
-                :, 1 - up : 2 - up + down, 1 - left : 2 - left + across
+                :, 1 - up : 2 - up + down, more - left : 2 * more - left + across
             ]
             for up in (0, 1)
             for left in (0, 1)
-            if i + rows * up < len(pixels) and j + columns * left < count
+            if i + rows * up < rows + 2 and j + columns * left < window
         ]
         return sum(terms[1:], terms[0])
 
-    x = jnp.stack(
-        [jnp.stack([at(i, j) for j in range(columns)], axis=3) for i in range(rows)], axis=2
-    )
-    x = x.reshape(x.shape[0], rows * (down + 1), columns * (across + 1), -1)
-    low = grid.padding
-    return [x[:, low : low + grid.height, low : low + grid.width]]
+    pairs = [jnp.stack([at(i, j) for j in range(columns)], axis=3) for i in range(rows)]
+    x = jnp.stack(pairs, axis=2)
+    x = x.reshape(x.shape[0], rows * (down + 1), columns * (across + more), -1)
+    left = low if grid.both else 0
+    return [x[:, low : low + grid.height, left : left + grid.width]]
 
 
 def _linear(name: str, function: Any, transpose: Any) -> Primitive:

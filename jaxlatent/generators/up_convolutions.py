@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.convolutions import conv, correlate
+from jaxlatent.generators.convolutions import conv
+from jaxlatent.generators.correlation import correlate
 from jaxlatent.generators.filters import fir, repeat_pixels, shifted
 from jaxlatent.generators.kernels import Kernel, parts_of, plain, rescaled
 from jaxlatent.generators.layers import PRECISION

@@ -19,13 +19,14 @@ from jaxlatent.parameters import fingerprint
 TAPS = [(0.125, 0.375, 0.375, 0.125), (0.1, 0.2, 0.7), (0.5, 0.5), (1.0,)]
 
 
+@pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("shape", [(2, 6, 8), (1, 5, 7)])
-def test_winograd_is_the_convolution(shape, padding):
+def test_winograd_is_the_convolution(shape, padding, both):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((*shape, 5)), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((3, 3, 5, 4)), jnp.float32)
-    found = Winograd.of(kernel).convolve(x, padding)
+    found = Winograd.of(kernel, both).convolve(x, padding)
     np.testing.assert_allclose(found, conv(x, kernel, (padding, padding)), atol=3e-5)
 
 
@@ -114,13 +115,14 @@ def test_another_precision_is_refused():
         prepare(filled(WIDE), "double")
 
 
-def test_tiles_have_all_derivatives():
+@pytest.mark.parametrize("both", [False, True])
+def test_tiles_have_all_derivatives(both):
     rng = np.random.default_rng(0)
     x, along = (jnp.asarray(rng.standard_normal((2, 6, 8, 5)), jnp.float32) for _ in range(2))
     kernel = jnp.asarray(rng.standard_normal((3, 3, 5, 4)), jnp.float32)
 
     def ours(v):
-        return Winograd.of(kernel).convolve(v, 1)
+        return Winograd.of(kernel, both).convolve(v, 1)
 
     def back(function):
         return lambda v: jax.vjp(function, x)[1](v)[0]
