@@ -68,12 +68,12 @@ def _measure(
     ours = partial(program, ready, codes, read)
     row = compare(name, n, ours, with_torch(others), size.rounds, _TOLERANCE[precision])
     if "items_per_s" in row and not gradient:
-        row["peak_share"] = _share(config, n, precision, row["items_per_s"])
+        row["peak_share"] = share(config, n, precision, row["items_per_s"])
     memory = program.memory_analysis()
     return row | stages | {"temporary_mib": memory.temp_size_in_bytes / 2**20}
 
 
-def _share(config: Any, n: int, precision: str, images: float) -> float | None:
+def share(config: Any, n: int, precision: str, images: float) -> float | None:
     """Returns the share of what the device could do that so many images a second are."""
     device = jax.devices()[0]
     if device.platform == "cpu":
