@@ -20,7 +20,7 @@ def main() -> None:
 @click.option("--suite", type=click.Choice([*SUITES, "all"]), default="all", show_default=True)
 @click.option("--quick", is_flag=True, help="The smallest sizes only.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
-@click.option("--threads", default=0, help="Cores to use; all if not given.")
+@click.option("--threads", default=0, help="Cores for both sides; all if not given.")
 @click.option("--only", default="", help="Cases whose name has this in it.")
 @click.option("--pca-samples", default=100_000, show_default=True)
 @click.option("--svm-samples", default=4000, show_default=True)

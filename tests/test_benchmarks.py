@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 from conftest import STYLEGAN2_CONFIG, filled
 
-from benchmarks import models, peak, roofline
 from benchmarks.__main__ import main
 from benchmarks.harness import compare, environment, with_torch
 from benchmarks.page import page
@@ -199,35 +198,6 @@ def test_only_torch_may_be_missing():
 def test_a_linear_map_is_what_ridge_finds():
     case = next(case for case in find.cases(Size(quick=True)) if "Ridge" in case.name)
     assert case.run()["error"] < 1e-5
-
-
-@pytest.mark.usefixtures("lenient")
-def test_synthesis_is_compared_with_the_peak(monkeypatch):
-    pytest.importorskip("torch")
-    monkeypatch.setattr(peak, "gflops", lambda: 2.0)
-    forward, gradient, _ = synth.cases(Size(quick=True))
-    row = forward.run()
-    count = roofline.macs(models.stylegan2(32, 1024, 32))
-    assert row["peak_share"] == pytest.approx(count / 1e9 * row["items_per_s"])
-    assert "peak_share" not in gradient.run(), "which is more than the layers' products"
-
-
-def test_on_a_gpu_the_share_is_of_the_roofline(monkeypatch):
-    class Device:
-        platform, device_kind = "gpu", "NVIDIA H100 80GB HBM3"
-
-    config = models.stylegan2(32, 1024, 32)
-    monkeypatch.setattr(jax, "devices", lambda: [Device])
-    for precision, dtype in (("fast", "bfloat16"), ("exact", "float32")):
-        most = roofline.limit(config, "H100", dtype, 8)
-        assert synth.share(config, 8, precision, most / 2) == pytest.approx(0.5)
-    monkeypatch.setattr(Device, "device_kind", "one of next year")
-    assert synth.share(config, 8, "fast", 1.0) is None
-
-
-def test_the_peak_is_measured_once_and_recorded():
-    assert 0.1 < peak.gflops() < 1e5
-    assert environment()["peak_gflops"] == peak.gflops()
 
 
 _COUNTS = """
