@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from benchmarks.process import settle
-
-SUITES = ("synth", "sweep", "find", "invert")
+from benchmarks.process import settle, torch_with_threads
+from benchmarks.suites import SUITES
 
 
 @click.group()
@@ -21,11 +20,16 @@ def main() -> None:
 @click.option("--suite", type=click.Choice([*SUITES, "all"]), default="all", show_default=True)
 @click.option("--quick", is_flag=True, help="The smallest sizes only.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
-@click.option("--threads", default=0, help="Cores to use; all if not given.")
+@click.option("--threads", default=0, help="Cores for both sides; all if not given.")
 @click.option("--only", default="", help="Cases whose name has this in it.")
 @click.option("--pca-samples", default=100_000, show_default=True)
 @click.option("--svm-samples", default=4000, show_default=True)
 @click.option("--default-allocator", is_flag=True, help="Do not have glibc keep freed memory.")
+@click.option(
+    "--peer-path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A checkout of NVIDIA's stylegan2-ada-pytorch or stylegan3, to time beside StyleGAN2.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file; goes on with one begun.")
 def run(
     suite: str,
@@ -36,29 +40,34 @@ def run(
     pca_samples: int,
     svm_samples: int,
     default_allocator: bool,
+    peer_path: Path | None,
     out: Path | None,
 ) -> None:
     """Run the benchmarks; a ratio above 1 means that the library is faster."""
     settle(threads, device, default_allocator)
+    from benchmarks.peers import original
     from benchmarks.records import measured
     from benchmarks.suites import Size, find, invert, sweep, synth
 
-    size = Size(quick, device, pca_samples, svm_samples)
+    torch_with_threads()
+    checkout = original.load(peer_path) if peer_path else None
+    size = Size(quick, device, pca_samples, svm_samples, checkout)
     modules = {"synth": synth, "sweep": sweep, "find": find, "invert": invert}
     chosen = SUITES if suite == "all" else (suite,)
     cases = [case for name in chosen for case in modules[name].cases(size) if only in case.name]
     if not cases:
         raise click.UsageError(f"no case of {', '.join(chosen)} has {only!r} in its name")
     click.echo(f"{'case':<62} {'items/s':>9} {'ratio':>7} {'min':>6} {'max':>6} {'error':>8}")
-    for row in measured(cases, out):
+    for row in measured(cases, out, checkout.__name__ if checkout else None):
         click.echo(_line(row))
 
 
 def _line(row: dict[str, Any]) -> str:
+    speed = f"{row['items_per_s']:>9.1f}" if "items_per_s" in row else " " * 9
     if row["ratio"] is None:
-        return f"{row['case']:<62} {row['note']}"
+        return f"{row['case']:<62} {speed} {row['note']}"
     numbers = f"{row['ratio']:>7.2f} {row['ratio_min']:>6.2f} {row['ratio_max']:>6.2f}"
-    return f"{row['case']:<62} {row['items_per_s']:>9.1f} {numbers} {row['error']:>8.1e}"
+    return f"{row['case']:<62} {speed} {numbers} {row['error']:>8.1e}"
 
 
 @main.command()

@@ -14,9 +14,11 @@ import jax
 import numpy as np
 
 import jaxlatent
+from benchmarks import peak
 from benchmarks.process import KEPT, threads
 
 Work = Callable[[], Any]
+NO_TORCH = "torch is not installed"
 
 
 def _seconds(work: Work) -> tuple[float, float]:
@@ -48,7 +50,7 @@ def compare(
     Differences are the largest one's share of the largest number, unless given otherwise.
 
     On one core the ratios are of the process's seconds, which other programs change least; on more
-    of the wall's.
+    of the wall's. With nothing to compare with, the library's way is timed alone.
 
     Args:
         case: what is measured.
@@ -61,15 +63,16 @@ def compare(
         difference: of the library's result and another's.
 
     Returns:
-        A record; `ratio` is `None` where the results differ.
+        A record; `ratio` is `None` where the results differ or there is no other.
     """
     peers = dict(others) if isinstance(others, Mapping) else {"other": others}
     first = _array(ours())
     found = {name: _array(work()).reshape(first.shape) for name, work in peers.items()}
     differs = difference or _share
-    error = float(np.max([differs(first, result) for result in found.values()]))
+    errors = [differs(first, result) for result in found.values()]
+    error = float(np.max(errors)) if errors else None
     row = {"case": case, "items": items, "error": error, "tolerance": tolerance, "rounds": rounds}
-    if tolerance is not None and not error <= tolerance:
+    if error is not None and tolerance is not None and not error <= tolerance:
         return row | {"ratio": None, "note": "parity failed: not timed"}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     works = {"": ours, **peers}
@@ -82,20 +85,34 @@ def compare(
         name: [b[clock] / a[clock] for a, b in zip(taken[""], taken[name], strict=True)]
         for name in peers
     }
-    best = min(peers, key=lambda name: statistics.median(ratios[name]))
     seconds = {name: statistics.median(t[clock] for t in times) for name, times in taken.items()}
-    return row | {
+    row |= {
         "ours_s": seconds[""],
-        "other_s": seconds[best],
         "wall_s": statistics.median(t[0] for t in taken[""]),
         "items_per_s": items / seconds[""],
+        "clock": ("wall", "process")[clock],
+        "load": load,
+    }
+    if not peers:
+        return row | {"ratio": None, "note": NO_TORCH}
+    best = min(peers, key=lambda name: statistics.median(ratios[name]))
+    return row | {
+        "other_s": seconds[best],
         "ratio": statistics.median(ratios[best]),
         "ratio_min": min(ratios[best]),
         "ratio_max": max(ratios[best]),
         "ratios": {name: statistics.median(values) for name, values in ratios.items()},
-        "clock": ("wall", "process")[clock],
-        "load": load,
     }
+
+
+def with_torch(make: Callable[[], Mapping[str, Work]]) -> Mapping[str, Work]:
+    """Returns what a row is compared with: nothing where torch is not installed."""
+    try:
+        return make()
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return {}
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, dict[str, float]]:
@@ -125,6 +142,7 @@ def environment() -> dict[str, Any]:
         "allocator": "fixed" if all(name in os.environ for name in KEPT) else "default",
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "peak_gflops": peak.gflops() if device.platform == "cpu" else None,
     }
 
 

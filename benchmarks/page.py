@@ -3,17 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.suites import SUITES
+
 _ABOUT = """# Performance
 
-Written by `python -m benchmarks table benchmarks/results/*.json` from the files there; nothing on
-this page is typed in. A ratio is the other's time by ours, the median of pairs that alternate in
-one process; its range is from the least to the largest. Above 1 the library is faster. The other
-is the original's algorithm restated in torch (or what the original calls: numpy, scikit-learn),
-with the same weights and codes. Of several others the fastest counts; all are named with their
-ratios. Errors are the largest difference between the two results as a share of the largest number,
-unless said otherwise; rows beyond their tolerance are not timed. On one core the clock is the
-process's, else the wall's.
+Written by `python -m benchmarks table benchmarks/results/[cg]pu-*.json` from the files there;
+nothing on this page is typed in. A ratio is the other's time by ours, the median of pairs that
+alternate in one process; its range is from the least to the largest. Above 1 the library is faster.
+The other is the original's algorithm restated in torch (or what the original calls: numpy,
+scikit-learn), with the same weights and codes; with `--peer-path` NVIDIA's own StyleGAN2, too,
+called "original". Of several others the fastest counts; all are named with their ratios. Errors are
+the largest difference between the two results as a share of the largest number, unless said
+otherwise; rows beyond their tolerance are not timed. On one core the clock is the process's, else
+the wall's. "Of peak" is, on CPUs, the operations of the layers' direct form a second as a share of
+those of a large product of matrices (above 1 is possible: the library computes fewer, as by
+Winograd), and on GPUs the images a second as a share of what `benchmarks/roofline.py` allows.
 """
+_COLUMNS = (
+    "case", "ours, s", "items/s", "of peak", "ratio", "range", "all ratios", "error", "compiling, s"
+)  # fmt: skip
 _UNMEASURED = """## GPU and TPU
 
 Not measured: no such device was at hand. `benchmarks/gpu.sh OUT.json` measures one with what is
@@ -26,50 +34,82 @@ computed by `benchmarks/roofline.py`, no measurement):
 def page(records: Sequence[dict[str, Any]]) -> str:
     """Returns the page in Markdown."""
     parts = [_ABOUT]
+    machines: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        parts.append(_environment(record["environment"]))
-        suites = dict.fromkeys(row["suite"] for row in record["results"])
-        parts += [_suite(s, [r for r in record["results"] if r["suite"] == s]) for s in suites]
+        machines.setdefault(_machine(record["environment"]), []).append(record)
+    for machine, same in machines.items():
+        peaks = [p for p in _all(same, "peak_gflops") if p is not None]
+        parts.append(
+            f"{machine}; load at the start {_range(_all(same, 'load'))}"
+            f"{f'; peak {_range(peaks)} GFLOP/s' if peaks else ''}.\n"
+        )
+        rows = [row for record in same for row in record["results"]]
+        suites = {suite: [row for row in rows if row["suite"] == suite] for suite in SUITES}
+        parts += [_suite(suite, found) for suite, found in suites.items() if found]
     if not any("(gpu)" in record["environment"]["device"] for record in records):
         parts.append(_UNMEASURED + "\n" + _limits())
     return "\n".join(parts)
 
 
-def _environment(machine: dict[str, Any]) -> str:
+def _machine(machine: dict[str, Any]) -> str:
+    """Returns a section's title and what its files have in common."""
     versions = ("jaxlatent", "jax", "torch", "scikit-learn", "numpy", "python")
-    told = ", ".join(f"{name} {machine[name]}" for name in versions)
+    told = ", ".join(f"{name} {machine[name] or 'missing'}" for name in versions)
     cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
     return (
         f"## {machine['device']}, {cores}\n\n{machine['machine']}; {told}; "
-        f"{machine['allocator']} allocator; load at the start {machine['load']:.1f}.\n"
+        f"{machine['allocator']} allocator"
     )
+
+
+def _all(records: Sequence[dict[str, Any]], name: str) -> list[float | None]:
+    return [record["environment"].get(name) for record in records]
+
+
+def _range(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    ends = dict.fromkeys(f"{end:.1f}" for end in (min(known), max(known))) if known else ["unknown"]
+    return " to ".join(ends)
 
 
 def _suite(suite: str, rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"### {suite}\n",
-        "| case | ours, s | items/s | ratio | range | all ratios | error | compiling, s |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|---" * len(_COLUMNS) + "|",
+        *(f"| {' | '.join(_cells(row))} |" for row in rows),
+        "",
     ]
-    notes = []
     for row in rows:
-        if row["ratio"] is None:
-            lines.append(f"| {row['case']} | | | {row['note']} | | | {row['error']:.1e} | |")
-            continue
-        lost = " (slower)" if row["ratio"] < 1 else ""
-        every = ", ".join(f"{name} {ratio:.2f}" for name, ratio in row["ratios"].items())
-        stages = [row[s] for s in ("trace_s", "lower_s", "compile_s") if s in row]
-        lines.append(
-            f"| {row['case']} | {row['ours_s']:.3g} | {row['items_per_s']:.3g} | "
-            f"**{row['ratio']:.2f}**{lost} | {row['ratio_min']:.2f} to {row['ratio_max']:.2f} | "
-            f"{every} | {row['error']:.1e} | {f'{sum(stages):.1f}' if stages else ''} |"
-        )
-        if "error_of" in row or "note" in row:
+        if row["ratio"] is not None and ("error_of" in row or "note" in row):
             said = [f"error is {row['error_of']}"] if "error_of" in row else []
             said += [f"the peer's is {row['error_peer']:.1e}"] if "error_peer" in row else []
             said += [row["note"]] if "note" in row else []
-            notes.append(f"- {row['case']}: {'; '.join(said)}.")
-    return "\n".join([*lines, "", *notes, ""] if notes else [*lines, ""])
+            lines.append(f"- {row['case']}: {'; '.join(said)}.")
+    return "\n".join(lines if lines[-1] == "" else [*lines, ""])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    def cell(name: str, form: str) -> str:
+        return "" if row.get(name) is None else f"{row[name]:{form}}"
+
+    ratio, ends, every = row["note"] if row["ratio"] is None else "", "", ""
+    if row["ratio"] is not None:
+        ratio = f"**{row['ratio']:.2f}**{' (slower)' if row['ratio'] < 1 else ''}"
+        ends = f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}"
+        every = ", ".join(f"{name} {value:.2f}" for name, value in row["ratios"].items())
+    stages = [row[s] for s in ("trace_s", "lower_s", "compile_s") if s in row]
+    return [
+        row["case"],
+        cell("ours_s", ".3g"),
+        cell("items_per_s", ".3g"),
+        cell("peak_share", ".2f"),
+        ratio,
+        ends,
+        every,
+        cell("error", ".1e"),
+        f"{sum(stages):.1f}" if stages else "",
+    ]
 
 
 def _limits() -> str:

@@ -1,7 +1,9 @@
 """The process that measures: its cores and its allocator, set before JAX and torch start."""
 
+import importlib
 import os
 import sys
+from typing import Any
 
 # Else glibc gives every array above 32 MiB back to the system and takes it again page by page,
 # on both sides, but not equally: torch's 256 px, batch 4, takes seven times as long.
@@ -11,6 +13,9 @@ KEPT = {
     "MALLOC_TOP_PAD_": "67108864",
     "MALLOC_ARENA_MAX": "1",
 }
+# Both sides take as many threads as the process has cores, unless one of these says otherwise: the
+# first two to XLA, the others to torch, to numpy and to scikit-learn.
+_THREADS = ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MARK = "JAXLATENT_BENCHMARK"
 
 
@@ -20,9 +25,8 @@ def settle(threads: int, device: str, default_allocator: bool) -> None:
         return
     changes = {} if default_allocator else KEPT
     if threads:
-        cores = sorted(os.sched_getaffinity(0))[-threads:]
-        os.sched_setaffinity(0, cores)
-        changes = changes | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+    changes = changes | dict.fromkeys(_THREADS, str(len(os.sched_getaffinity(0))))
     if device == "cpu":
         changes = changes | {"JAX_PLATFORMS": "cpu"}
     environment = os.environ | changes | {_MARK: "1"}
@@ -32,3 +36,13 @@ def settle(threads: int, device: str, default_allocator: bool) -> None:
 def threads() -> int:
     """Returns the number of cores that the process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def torch_with_threads() -> Any:
+    """Returns torch, which then takes as many threads as XLA does; `None` if it is not there."""
+    try:
+        torch: Any = importlib.import_module("torch")
+    except ModuleNotFoundError:
+        return None
+    torch.set_num_threads(threads())
+    return torch

@@ -1,6 +1,9 @@
 """The harness measures what it says."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 
 import click
@@ -11,7 +14,7 @@ from click.testing import CliRunner
 from conftest import STYLEGAN2_CONFIG, filled
 
 from benchmarks.__main__ import main
-from benchmarks.harness import compare, environment
+from benchmarks.harness import compare, environment, with_torch
 from benchmarks.page import page
 from benchmarks.peers import stylegan2
 from benchmarks.peers.inversion import one_after_the_other, torch_peer
@@ -73,10 +76,33 @@ ROW = SUITE | {
 def test_the_page_keeps_what_is_slower_and_what_is_not_measured():
     text = page([{"environment": environment(), "results": [ROW]}])
     assert (
-        "| one | 0.5 | 2 | **0.50** (slower) | 0.40 to 0.60 | torch 0.50 | 1.0e-07 | 1.2 |" in text
+        "| one | 0.5 | 2 |  | **0.50** (slower) | 0.40 to 0.60 | torch 0.50 | 1.0e-07 | 1.2 |"
+        in text
     )
     assert "Not measured" in text
     assert "H100" in text
+
+
+def test_one_section_for_a_machine_and_suites_in_order():
+    here, more = environment() | {"load": 0.5, "peak_gflops": 60.0}, ROW | {"case": "two"}
+    last = [*(more | {"suite": suite} for suite in ("invert", "sweep")), ROW]
+    records = [
+        {"environment": here | {"load": 1.3}, "results": [more | {"suite": "find"}]},
+        {"environment": here | {"cores": 99}, "results": [more]},
+        {"environment": here, "results": last},
+    ]
+    lines = page(records).splitlines()
+    titles = [line for line in lines if line.startswith(("### ", "## "))]
+    assert titles[1:5] == ["### synth", "### sweep", "### find", "### invert"]
+    assert "99 cores" in titles[5]
+    assert titles[6:] == ["### synth", "## GPU and TPU"]
+    assert "load at the start 0.5 to 1.3; peak 60.0 GFLOP/s." in "\n".join(lines)
+
+
+def test_the_share_of_the_peak_is_a_column():
+    text = page([{"environment": environment(), "results": [ROW | {"peak_share": 0.75}]}])
+    assert "| case | ours, s | items/s | of peak | ratio |" in text
+    assert "| one | 0.5 | 2 | 0.75 | **0.50** (slower) |" in text
 
 
 def test_a_run_goes_on_where_it_was(tmp_path):
@@ -91,6 +117,11 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     assert [row["case"] for row in rows] == ["a", "b"] == measured_cases
     held = json.loads(out.read_text())
     assert [row["suite"] for row in held["results"]] == ["synth", "synth"]
+    held["environment"] |= {"load": 99.0, "peak_gflops": 1.0}  # these vary from run to run
+    out.write_text(json.dumps(held))
+    assert len(list(measured([case("c")], out))) == 3
+    with pytest.raises(click.UsageError, match=r"original was None, is training\.networks;"):
+        next(measured([case("d")], out, "training.networks"))
     held["environment"]["jax"] = "0.1"
     out.write_text(json.dumps(held))
     with pytest.raises(click.UsageError, match=r"jax was 0\.1"):
@@ -140,3 +171,57 @@ def test_the_peer_of_inversion_is_the_same_algorithm(dcgan):
     recipe = Recipe("z", 12, Schedule(0.1, fall=0.5))
     found = run(dcgan, images, recipe, jax.random.key(0), codes=starts)
     np.testing.assert_allclose(losses, found.loss, rtol=0.02)
+
+
+@pytest.mark.usefixtures("lenient")  # as checked annotations are in the way of compiling ahead
+@pytest.mark.parametrize(
+    ("suite", "name"),
+    [(synth, "StyleGAN2"), (synth, "DCGAN"), (sweep, "all"), (find, "PCA"), (invert, "1 image")],
+)
+def test_without_torch_the_library_is_timed_alone(suite, name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it could not be imported
+    case = next(case for case in suite.cases(Size(quick=True)) if name in case.name)
+    row = case.run()
+    assert (row["ratio"], row["note"]) == (None, "torch is not installed")
+    assert row["ours_s"] > 0
+    text = page([{"environment": environment(), "results": [{"suite": case.suite} | row]}])
+    cells = next(line for line in text.splitlines() if case.name in line).split("|")
+    assert float(cells[3]) == pytest.approx(row["items_per_s"], rel=0.01)
+    assert cells[5].strip() == "torch is not installed"
+
+
+def test_only_torch_may_be_missing():
+    with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
+        with_torch(lambda: __import__("nothing_of_this_name"))
+
+
+def test_a_linear_map_is_what_ridge_finds():
+    case = next(case for case in find.cases(Size(quick=True)) if "Ridge" in case.name)
+    assert case.run()["error"] < 1e-5
+
+
+_COUNTS = """
+from benchmarks.process import settle, threads, torch_with_threads
+settle({asked}, "cpu", False)
+from pathlib import Path
+import jax
+jax.numpy.ones(3).block_until_ready()
+tasks = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").iterdir()]
+print(threads(), sum("XLAEigen" in task for task in tasks), torch_with_threads().get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("asked", [0, 1])
+def test_both_sides_have_as_many_threads_as_there_are_cores(asked):
+    pytest.importorskip("torch")
+    told = {"OMP_NUM_THREADS": "3", "NPROC": "5"}  # of the user's own, which would part them
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNTS.format(asked=asked)],
+        env={k: v for k, v in os.environ.items() if k != "JAXLATENT_BENCHMARK"} | told,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count = str(asked or len(os.sched_getaffinity(0)))
+    assert done.stdout.split() == [count] * 3

@@ -2,13 +2,22 @@
 
 import dataclasses
 import importlib
+import json
+import sys
+from pathlib import Path
 
+import click
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import filled, stylegan3_config
 
+from benchmarks.__main__ import main
+from benchmarks.peers import original
+from converters import convert, read_checkpoint
+from converters.arrays import module_arrays
 from jaxlatent.generators import BigGANConfig, PGGANConfig
 
 PGGAN_CONFIG = PGGANConfig((6, 5, 4), z_dim=6, all_images=False)
@@ -86,3 +95,123 @@ def test_a_pggan_that_still_grows_has_no_peer():
     growing = filled(dataclasses.replace(PGGAN_CONFIG, all_images=True, lod=0.5))
     with pytest.raises(ValueError, match="lod must be 0"):
         peer_of(growing)
+
+
+GOLDENS = Path(__file__).parent / "goldens"
+FAKE = """
+from pathlib import Path
+
+import torch
+from benchmarks import models
+from benchmarks.peers.stylegan2 import torch_peer
+from converters.convert import convert_tree
+from converters.detect import detect
+from converters.reader import Checkpoint
+from converters.stylegan2_nvidia import rules_of
+from jaxlatent.parameters import parameter_shapes
+
+ORDER = {4: (3, 2, 0, 1), 3: (2, 0, 1)}
+
+
+class Generator(torch.nn.Module):
+    def __init__(self, z_dim, c_dim, w_dim, img_resolution, img_channels,
+                 mapping_kwargs={}, SYNTHESIS):
+        super().__init__()
+        assert synthesis_kwargs["num_fp16_res"] == 0
+        config = models.stylegan2(
+            img_resolution, synthesis_kwargs["channel_base"], synthesis_kwargs["channel_max"]
+        )
+        assert mapping_kwargs["num_layers"] == len(config.mapping_widths)
+        shapes = parameter_shapes(config)
+        for rule in rules_of(config):
+            shape = shapes[rule.target]
+            order = ORDER.get(len(shape), reversed(range(len(shape))))
+            self.put(rule.source, torch.zeros([shape[i] for i in order]))
+        filter = torch.tensor([1.0, 3, 3, 1]).outer(torch.tensor([1.0, 3, 3, 1])) / 64
+        self.put("synthesis.b4.resample_filter", filter)
+        self.put("synthesis.b8.conv0.resample_filter", filter)
+        self.synthesis.forward = self.render
+
+    def put(self, name, array):
+        *path, leaf = name.split(".")
+        node = self
+        for part in path:
+            if not hasattr(node, part):
+                node.add_module(part, torch.nn.Module())
+            node = getattr(node, part)
+        node.register_buffer(leaf, array)
+
+    def render(self, codes, noise_mode, force_fp32, fused_modconv):
+        assert (noise_mode, force_fp32) == ("const", True)
+        tree = {name: array.numpy() for name, array in self.state_dict().items()}
+        file = Checkpoint(Path("fake"), "recipe", tree, "")
+        options = {"conv_clamp": "none", "mapping_lr_multiplier": "0.01"}
+        return torch_peer(convert_tree(file, detect(tree), options).model, fused_modconv)(codes)
+"""
+SIGNATURES = {
+    original.ADA: "synthesis_kwargs={}",
+    original.SG3: "**synthesis_kwargs",
+}
+
+
+@pytest.fixture(params=SIGNATURES)
+def checkout(request, tmp_path, monkeypatch):
+    """A folder with a generator that is built and called as NVIDIA's is, and its module's name."""
+    file = tmp_path.joinpath(*request.param.split(".")).with_suffix(".py")
+    file.parent.mkdir()
+    file.write_text(FAKE.replace("SYNTHESIS", SIGNATURES[request.param]))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("JAXLATENT_BENCHMARK", "1")  # the test's own process runs the benchmark
+    yield tmp_path, request.param
+    for name in [name for name in sys.modules if name.partition(".")[0] == "training"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("lenient")  # as checked annotations are in the way of compiling ahead
+def test_a_checkout_is_timed_beside_our_peers(checkout):
+    pytest.importorskip("torch")
+    folder, name = checkout
+    command = ["run", "--quick", "--suite", "synth", "--only", "batch 2, exact"]
+    command += ["--peer-path", str(folder), "--out", str(folder / "out.json")]
+    done = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    held = json.loads((folder / "out.json").read_text())
+    assert held["environment"]["original"] == name
+    rows = {row["case"]: set(row["ratios"]) for row in held["results"]}
+    peers = {"fused", "shared", "original fused", "original shared"}
+    assert rows == {
+        "StyleGAN2 32 px, narrow, batch 2, exact": peers,
+        "DCGAN 64 px, batch 2, exact": {"torch"},
+    }
+
+
+def test_what_is_no_checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXLATENT_BENCHMARK", "1")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    command = ["run", "--quick", "--peer-path", str(tmp_path), "--out", str(tmp_path / "out.json")]
+    told = CliRunner().invoke(main, command)
+    assert told.exit_code == 2
+    assert "neither training/networks.py nor training/networks_stylegan2.py" in told.output
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "networks.py").write_text("import nothing_of_this_name")
+    told = CliRunner().invoke(main, command)
+    assert told.exit_code == 2
+    assert "cannot be imported: No module named 'nothing_of_this_name'" in told.output
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["ada_res32_resnet", "ada_res64_cond10", "sg3repo_stylegan2_res32"]
+)
+def test_weights_go_back_to_the_arrays_they_came_from(name):
+    file = GOLDENS / name / "checkpoint.pkl"
+    arrays = module_arrays(read_checkpoint(file).tree["G_ema"])
+    shapes = {name: array.shape for name, array in arrays.items()}
+    generator = convert(file).model
+    found = original.state_of(generator, shapes)
+    assert {n for n in arrays if not n.endswith("resample_filter")} == found.keys()
+    for key, array in found.items():
+        np.testing.assert_array_equal(array, arrays[key], strict=True)
+    shapes["extra"] = shapes["mapping.fc0.weight"] = (1, 1)
+    with pytest.raises(click.UsageError, match=r"other arrays: extra, mapping\.fc0\.weight"):
+        original.state_of(generator, shapes)

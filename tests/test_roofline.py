@@ -11,8 +11,11 @@ import jax
 import pytest
 from conftest import DCGAN_CONFIG, stylegan3_config
 
+from benchmarks import models, peak
+from benchmarks.harness import environment
 from benchmarks.plots import plot
 from benchmarks.roofline import PEAKS, layers, limit, macs, table
+from benchmarks.suites import Size, synth
 from jaxlatent import UserError
 from jaxlatent.generators import (
     BigGANConfig,
@@ -98,9 +101,9 @@ def test_every_family_is_traced(config):
 
 def test_the_limit_adds_up_what_bounds_each_layer():
     config = StyleGAN2Config((512, 256))
-    for batch, (name, peak) in itertools.product((1, 32), PEAKS.items()):
+    for batch, (name, most) in itertools.product((1, 32), PEAKS.items()):
         rows = layers(config, "bfloat16", batch)
-        seconds = [(2 * r.macs / peak.flops["bfloat16"], r.bytes / peak.bandwidth) for r in rows]
+        seconds = [(2 * r.macs / most.flops["bfloat16"], r.bytes / most.bandwidth) for r in rows]
         found = limit(config, f"{name} of some maker", "bfloat16", batch)
         assert found == pytest.approx(batch / sum(max(pair) for pair in seconds))
         assert found <= batch / max(map(sum, zip(*seconds, strict=True)))
@@ -151,6 +154,36 @@ def test_nothing_to_plot(tmp_path):
     with pytest.raises(UserError, match="no row has a ratio"):
         plot([_row("find", "none", None)], tmp_path / "ratios.png")
     assert not list(tmp_path.iterdir())
+
+
+_NARROW = models.stylegan2(32, 1024, 32)
+
+
+@pytest.mark.usefixtures("lenient")  # as checked annotations are in the way of compiling ahead
+def test_synthesis_is_compared_with_the_peak(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(peak, "gflops", lambda: 2.0)
+    forward, gradient, _ = synth.cases(Size(quick=True))
+    row = forward.run()
+    assert row["peak_share"] == pytest.approx(macs(_NARROW) / 1e9 * row["items_per_s"])
+    assert "peak_share" not in gradient.run(), "which is more than the layers' products"
+
+
+def test_on_a_gpu_the_share_is_of_the_roofline(monkeypatch):
+    class Device:
+        platform, device_kind = "gpu", "NVIDIA H100 80GB HBM3"
+
+    monkeypatch.setattr(jax, "devices", lambda: [Device])
+    for precision, dtype in (("fast", "bfloat16"), ("exact", "float32")):
+        most = limit(_NARROW, "H100", dtype, 8)
+        assert synth.share(_NARROW, 8, precision, most / 2) == pytest.approx(0.5)
+    monkeypatch.setattr(Device, "device_kind", "one of next year")
+    assert synth.share(_NARROW, 8, "fast", 1.0) is None
+
+
+def test_the_peak_is_measured_once_and_recorded():
+    assert 0.1 < peak.gflops() < 1e5
+    assert environment()["peak_gflops"] == peak.gflops()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a script for bash")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+SUITES = ("synth", "sweep", "find", "invert")
+
 
 @dataclass(frozen=True)
 class Size:
@@ -14,12 +16,14 @@ class Size:
         device: "cpu" or "gpu"; the latter has more pixels and larger batches.
         pca_samples: of the principal components.
         svm_samples: of the boundaries.
+        original: the module of a user's checkout, if there is one; see `benchmarks.peers.original`.
     """
 
     quick: bool = False
     device: str = "cpu"
     pca_samples: int = 100_000
     svm_samples: int = 4000
+    original: Any = None
 
     @property
     def rounds(self) -> int:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from benchmarks import models
-from benchmarks.harness import compare
+from benchmarks.harness import Work, compare, with_torch
 from benchmarks.peers.device import torch_device
 from benchmarks.suites import Case, Size
 from benchmarks.suites.synth import peers
@@ -53,11 +53,13 @@ def _measure(name: str, config: Any, n: int, steps: int, size: Size) -> dict[str
     def ours() -> Any:
         return invert(ready, images, recipe, jax.random.key(0), codes=starts).loss
 
-    others = {
-        kind: partial(_project, network, images, starts, steps, size.device)
-        for kind, network in peers(generator).items()
-    }
-    return compare(name, n * steps, ours, others, 3, _TOLERANCE)
+    def others() -> dict[str, Work]:
+        return {
+            kind: partial(_project, network, images, starts, steps, size.device)
+            for kind, network in peers(generator).items()
+        }
+
+    return compare(name, n * steps, ours, with_torch(others), 3, _TOLERANCE)
 
 
 def cases(size: Size) -> Iterator[Case]:

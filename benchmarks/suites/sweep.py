@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import models
-from benchmarks.harness import compare
+from benchmarks.harness import Work, compare, with_torch
 from benchmarks.peers.device import work
 from benchmarks.suites import Case, Size
 from benchmarks.suites.synth import peers
@@ -16,6 +16,7 @@ from jaxlatent import Directions, prepare, sweep
 from jaxlatent.find import sefa
 
 _TOLERANCE = 1e-3
+_FUSED = {"torch": "fused", "original": "original fused"}  # which the original does for one image
 
 
 def _loop(
@@ -42,15 +43,21 @@ def _measure(name: str, config: Any, shape: tuple[int, int, int], late: int, siz
     strengths = [float(t) for t in np.linspace(-3, 3, s)]
     layers = list(range(generator.num_layers))[late:]
     ready = prepare(generator)
-    network = peers(generator)["fused"]  # which the original takes for single images
 
-    def torch_images(code: Any) -> Any:
+    def images(network: Any, code: Any) -> Any:
         return work(network, code, device=size.device)().cpu().numpy()
 
+    def others() -> dict[str, Work]:
+        networks = peers(generator, size.original)
+        rest = (codes, directions, strengths, layers)
+        return {
+            f"{name}, one by one": partial(_loop, partial(images, networks[kind]), *rest)
+            for name, kind in _FUSED.items()
+            if kind in networks
+        }
+
     ours = partial(sweep, ready, jnp.asarray(codes), directions, strengths, layers=layers)
-    rest = (codes, directions, strengths, layers)
-    others = {"torch, one by one": partial(_loop, torch_images, *rest)}
-    return compare(name, n * k * s, ours, others, 3, _TOLERANCE)
+    return compare(name, n * k * s, ours, with_torch(others), 3, _TOLERANCE)
 
 
 def cases(size: Size) -> Iterator[Case]:

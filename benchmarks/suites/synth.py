@@ -8,21 +8,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks import models
-from benchmarks.harness import compare, compiled
+from benchmarks import models, peak, roofline
+from benchmarks.harness import Work, compare, compiled, with_torch
+from benchmarks.peers import original
 from benchmarks.peers.device import work
 from benchmarks.suites import Case, Size
-from jaxlatent import prepare
-from jaxlatent.generators import Generator
+from jaxlatent import UserError, prepare
+from jaxlatent.generators import Generator, StyleGAN2
 
 _TOLERANCE = {"exact": 1e-3, "fast": 0.05}  # of the largest pixel; slopes add up more of it
 
 
-def peers(generator: Generator) -> dict[str, Any]:
-    """Returns the networks that a generator is compared with."""
+def peers(generator: Generator, checkout: Any = None) -> dict[str, Any]:
+    """Returns the networks that a generator is compared with, a user's checkout's among them."""
     module = importlib.import_module(f"benchmarks.peers.{_MODULES[generator.family]}")
-    if generator.family == "stylegan2":
-        return {name: module.torch_peer(generator, name == "fused") for name in ("fused", "shared")}
+    if isinstance(generator, StyleGAN2):
+        ours = {name: module.torch_peer(generator, name == "fused") for name in ("fused", "shared")}
+        return ours | (original.torch_peers(generator, checkout) if checkout else {})
     network = module.torch_peer(generator)
     if generator.family == "dcgan":
         torch: Any = importlib.import_module("torch")
@@ -56,14 +58,31 @@ def _measure(
     read = label if generator.family == "biggan" else None
     ready = prepare(generator, precision)
     program, stages = compiled(_slope if gradient else _images, ready, codes, read)
-    others = {
-        name: work(network, codes, read, device=size.device, gradient=gradient)
-        for name, network in peers(generator).items()
-    }
+
+    def others() -> dict[str, Work]:
+        return {
+            name: work(network, codes, read, device=size.device, gradient=gradient)
+            for name, network in peers(generator, size.original).items()
+        }
+
     ours = partial(program, ready, codes, read)
-    row = compare(name, n, ours, others, size.rounds, _TOLERANCE[precision])
+    row = compare(name, n, ours, with_torch(others), size.rounds, _TOLERANCE[precision])
+    if "items_per_s" in row and not gradient:
+        row["peak_share"] = share(config, n, precision, row["items_per_s"])
     memory = program.memory_analysis()
     return row | stages | {"temporary_mib": memory.temp_size_in_bytes / 2**20}
+
+
+def share(config: Any, n: int, precision: str, images: float) -> float | None:
+    """Returns the share of what the device could do that so many images a second are."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return 2 * roofline.macs(config) * images / (1e9 * peak.gflops())
+    dtype = "bfloat16" if precision == "fast" else "float32"
+    try:
+        return images / roofline.limit(config, device.device_kind, dtype, n)
+    except UserError:  # of a device whose peak is not known
+        return None
 
 
 def cases(size: Size) -> Iterator[Case]:
