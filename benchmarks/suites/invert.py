@@ -59,7 +59,7 @@ def _measure(name: str, config: Any, n: int, steps: int, size: Size) -> dict[str
             for kind, network in peers(generator).items()
         }
 
-    return compare(name, n * steps, ours, with_torch(others), 3, _TOLERANCE)
+    return compare(name, n * steps, ours, with_torch(others), 3 if n == 1 else 1, _TOLERANCE)
 
 
 def cases(size: Size) -> Iterator[Case]:

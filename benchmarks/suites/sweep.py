@@ -57,7 +57,7 @@ def _measure(name: str, config: Any, shape: tuple[int, int, int], late: int, siz
         }
 
     ours = partial(sweep, ready, jnp.asarray(codes), directions, strengths, layers=layers)
-    return compare(name, n * k * s, ours, with_torch(others), 3, _TOLERANCE)
+    return compare(name, n * k * s, ours, with_torch(others), 2, _TOLERANCE)
 
 
 def cases(size: Size) -> Iterator[Case]:

@@ -16,6 +16,12 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 _FEW = 256  # pixels of all images, up to which CPUs should multiply windows by the kernel
 
 
+def pixels(x: Float[Array, "n h w c"]) -> int:
+    """Counts the pixels of all images; of one, where their number is a symbol (exports)."""
+    n, h, w, _ = x.shape
+    return h * w * (n if isinstance(n, int) else 1)
+
+
 def correlate(
     x: Float[Array, "n h w i"],
     kernel: Float[Array, "kh kw i o"],
@@ -25,7 +31,7 @@ def correlate(
 ) -> Float[Array, "n h2 w2 o"]:
     """Correlates, with padding by axis; other arguments are as of `conv`."""
     kernel = kernel.astype(x.dtype)
-    few = x.shape[0] * x.shape[1] * x.shape[2] <= _FEW and kernel.shape[:2] != (1, 1)
+    few = pixels(x) <= _FEW and kernel.shape[:2] != (1, 1)
     if few and dilation == stride == 1 and jax.default_backend() == "cpu":
         return _of_windows(x, kernel, padding)
     return lax.conv_general_dilated(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxlatent.generators.correlation import correlate
+from jaxlatent.generators.correlation import correlate, pixels
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.generators.tiles import ACROSS, DOWN, Grid, combined, tiles
 
@@ -48,7 +48,7 @@ class Winograd(NamedTuple):
     @staticmethod
     def gains(x: Float[Array, "n h w i"]) -> bool:
         """Whether convolving `x` is faster so: it is in float32 and has many pixels."""
-        return x.dtype == jnp.float32 and x.shape[0] * x.shape[1] * x.shape[2] >= _SMALLEST
+        return x.dtype == jnp.float32 and pixels(x) >= _SMALLEST
 
     def convolve(self, x: Float[Array, "n h w i"], padding: int) -> Float[Array, "n h2 w2 o"]:
         """Correlates; `padding` zeros are added around."""

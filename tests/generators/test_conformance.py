@@ -16,7 +16,7 @@ from jaxlatent.generators import (
     PGGANConfig,
     SNGANConfig,
     StyleGAN1Config,
-    kernels,
+    winograd,
 )
 from jaxlatent.parameters import cast, parameters
 
@@ -199,8 +199,8 @@ def test_bfloat16_codes_compute_in_bfloat16(generator, codes, label):
 
 
 def test_prepared_it_renders_the_same(generator, codes, label, monkeypatch):
-    monkeypatch.setattr(kernels, "_FEWEST", 1)
-    monkeypatch.setattr(kernels, "_SMALLEST", 1)
+    for limit in ("_FEWEST", "_MANY", "_SMALLEST"):
+        monkeypatch.setattr(winograd, limit, 1)
     images, same = (synthesize(g, codes, label) for g in (generator, prepare(generator)))
     np.testing.assert_allclose(same, images, atol=1e-5 * float(np.abs(images).max()))
 

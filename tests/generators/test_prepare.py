@@ -63,7 +63,7 @@ def test_energy_follows_the_factor():
     )
 
 
-WIDE = StyleGAN2Config((128, 128, 128), z_dim=8, w_dim=8, mapping_widths=(8,))
+WIDE = StyleGAN2Config((64, 64, 64), z_dim=8, w_dim=8, mapping_widths=(8,))
 
 
 def codes_of(generator, n=3):
