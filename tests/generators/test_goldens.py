@@ -15,7 +15,12 @@ def test_the_goldens_are_here():
         assert all(any(n.startswith(prefix) for n in GOLDENS) for prefix in parity.FAMILIES)
 
 
-@pytest.mark.parametrize("name", GOLDENS)
+def cases():
+    slow = {"biggan_hf_256"}  # three quarters of a minute
+    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in GOLDENS]
+
+
+@pytest.mark.parametrize("name", cases())
 def test_every_array_agrees(name):
     checks = parity.checks(name)
     assert checks
