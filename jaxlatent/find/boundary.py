@@ -18,8 +18,7 @@ from jaxlatent.keys import AnyKey, per_sample
 Solver = Literal["auto", "interior", "sklearn"]
 
 SIGN_ANCHOR = "the score grows"
-_SAMPLES = 2000  # training samples up to which libsvm is faster, and
-_SAMPLES_A_DIMENSION = 11  # up to which it is where codes are wide: see benchmarks/boundaries.py
+_SAMPLES = 2000  # up to which libsvm is about as fast or faster: see benchmarks/boundaries.py
 _FLAT = 1e-6  # spread of the margins, which are near 1, that stands for a weight of 0
 
 
@@ -47,11 +46,11 @@ def boundary(
         ratio: share of the samples chosen at each end, in (0, 1], or their number if above 1;
             never more than half of those that have a score.
         invalid: score of samples that have none; may be `nan`.
-        loss: "hinge" is the support vector machine; "squared_hinge" and "logistic" are smooth
-            and much faster, but have another optimum.
+        loss: "hinge" is the support vector machine; "squared_hinge" and "logistic" are smooth,
+            but have another optimum.
         c: weight of the loss.
-        solver: of the hinge loss: "interior" reaches the optimum; "sklearn" is libsvm, faster
-            for few samples; "auto" chooses by their number.
+        solver: of the hinge loss: "interior", the library's own, reaches the optimum;
+            "sklearn" is libsvm, faster for few samples; "auto" chooses by their number.
 
     Returns:
         Unit `vectors` in the attributes' order; no scores. A position is the signed distance to
@@ -88,8 +87,7 @@ def boundary(
     most = max(len(p.train) for p in problems)
     used: str = solver if loss == "hinge" else "newton"
     if used == "auto":
-        large = most > max(_SAMPLES, _SAMPLES_A_DIMENSION * samples.codes.shape[1])
-        used = "interior" if large else "sklearn"
+        used = automatic(most)
     rows = np.stack([np.pad(p.train, (0, most - len(p.train))) for p in problems])
     sides = np.stack([np.pad(signs(p.train), (0, most - len(p.train))) for p in problems])
     if used == "sklearn":
@@ -131,6 +129,11 @@ def boundary(
 @jax.jit
 def _products(codes: Float[Array, "n e"], weight: Float[Array, "a e"]) -> Float[Array, "n a"]:
     return jnp.matmul(codes, weight.T, precision=PRECISION)
+
+
+def automatic(samples: int) -> Literal["interior", "sklearn"]:
+    """Returns the solver that is chosen for so many training samples."""
+    return "interior" if samples > _SAMPLES else "sklearn"
 
 
 def _libsvm(samples: Scored, problems: list[Ends], c: float) -> tuple[np.ndarray, np.ndarray]:

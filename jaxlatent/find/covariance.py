@@ -35,10 +35,10 @@ class Moments:
         products: sum of the deviations' outer products.
     """
 
-    shift: Float[Array, " d"]
-    count: Float[Array, ""]
-    total: Float[Array, " d"]
-    products: Float[Array, "d d"]
+    shift: Float[Array | np.ndarray, " d"]
+    count: Float[Array | np.ndarray, ""]
+    total: Float[Array | np.ndarray, " d"]
+    products: Float[Array | np.ndarray, "d d"]
 
     @classmethod
     def of(cls, rows: Rows, shift: Float[Array | np.ndarray, " d"]) -> "Moments":
@@ -126,9 +126,10 @@ def covariance(rows: Rows | Iterable[Rows]) -> Covariance:
         with jax.enable_x64(True):
             if state is None:
                 shift = np.asarray(batch).mean(axis=0, dtype=np.float64)
-                state = _moments(batch, shift)
+                of, add = (_moments_on_host, _add_on_host) if _on_host(batch) else (_moments, _add)
+                state = of(batch, shift)
             else:
-                state = _add(state, batch)
+                state = add(state, batch)
     if state is None:
         raise UserError("a covariance needs at least 2 rows, got none")
     return state.covariance()
@@ -191,9 +192,35 @@ def _add(state: Moments, rows: Rows) -> Moments:
     )
 
 
+def _on_host(rows: Rows) -> bool:
+    """Returns whether rows are in host memory, where BLAS is much faster than XLA."""
+    if isinstance(rows, np.ndarray):
+        return True
+    return all(device.platform == "cpu" for device in rows.devices())
+
+
+def _moments_on_host(rows: Rows, shift: Float[np.ndarray, " d"]) -> Moments:
+    """Returns what `_moments` does; only half of the products have to be computed here."""
+    with np.errstate(all="ignore"):  # what is not finite is told at the end
+        away = np.asarray(rows).astype(np.float64)
+        away -= shift[None]
+        count = np.array(len(away), np.float64)
+        return Moments(shift, count, away.sum(axis=0), away.T @ away)
+
+
+def _add_on_host(state: Moments, rows: Rows) -> Moments:
+    new = _moments_on_host(rows, np.asarray(state.shift))
+    return Moments(
+        shift=new.shift,
+        count=np.asarray(state.count + new.count),
+        total=state.total + new.total,
+        products=state.products + new.products,
+    )
+
+
 @jax.jit
 def _merge(one: Moments, other: Moments) -> Moments:
-    gap = other.shift - one.shift
+    gap = jnp.asarray(other.shift) - one.shift
     mixed = jnp.outer(other.total, gap)
     moved = other.products + mixed + mixed.T + other.count * jnp.outer(gap, gap)
     return Moments(

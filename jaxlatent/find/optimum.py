@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -24,10 +25,16 @@ class Optimum(NamedTuple):
         steps: that were taken.
     """
 
-    w: Float[Array, " e"]
-    objective: Float[Array, ""]
-    gap: Float[Array, ""]
-    steps: Int[Array, ""]
+    w: Float[Array | np.ndarray, " e"]
+    objective: Float[Array, ""] | float
+    gap: Float[Array, ""] | float
+    steps: Int[Array, ""] | int
+
+
+def reached(best: Optimum) -> Array | np.ndarray | np.bool_:
+    """Returns whether a point is as close to the optimum as is asked for."""
+    known = 2 * best.gap <= _ERROR**2 * (best.w[:-1] @ best.w[:-1])
+    return known & (best.gap <= _GAP * best.objective)
 
 
 class _State(NamedTuple):
@@ -44,10 +51,8 @@ def _iterate(
     """Repeats `advance` until the gap is small, or does not shrink any more."""
 
     def unfinished(state: _State) -> Bool[Array, ""]:
-        best = state.best
-        known = 2 * best.gap <= (_ERROR * jnp.linalg.norm(best.w[:-1])) ** 2
-        done = known & (best.gap <= _GAP * best.objective)
-        return ~done & (best.steps < _ITERATIONS) & (state.idle < _PATIENCE)
+        tired = (state.best.steps >= _ITERATIONS) | (state.idle >= _PATIENCE)
+        return jnp.logical_not(reached(state.best) | tired)
 
     def step(state: _State) -> _State:
         point, best = advance(state.point), state.best
@@ -62,84 +67,6 @@ def _iterate(
     first = Optimum(*quality(start), jnp.zeros((), jnp.int32))
     state = _State(start, first, jnp.zeros((), jnp.int32))
     return lax.while_loop(unfinished, step, state).best
-
-
-class _Point(NamedTuple):
-    """Where the interior point method is; all but `w` stay positive.
-
-    Attributes:
-        w: weight and, last, intercept.
-        a: dual variables, in 0 to c.
-        t: c - a.
-        z: multipliers of a >= 0: how far a sample is beyond its margin.
-        s: multipliers of a <= c: how far it is on the wrong side.
-    """
-
-    w: Float[Array, " e"]
-    a: Float[Array, " r"]
-    t: Float[Array, " r"]
-    z: Float[Array, " r"]
-    s: Float[Array, " r"]
-
-    def plus(self, length: Array, step: "_Point") -> "_Point":
-        return _Point(*(v + length * dv for v, dv in zip(self, step, strict=True)))
-
-    def reach(self, step: "_Point") -> Float[Array, ""]:
-        """Returns how much of `step` can be gone, up to 1, before something vanishes."""
-        pairs = zip(self[1:], step[1:], strict=True)
-        reaches = [jnp.min(jnp.where(dv < 0, -v / dv, jnp.inf)) for v, dv in pairs]
-        return jnp.minimum(1, jnp.min(jnp.stack(reaches)))
-
-    def complementarity(self) -> Float[Array, ""]:
-        """Returns the mean of the products that are 0 at the optimum."""
-        return (self.z @ self.a + self.s @ self.t) / (2 * self.a.size)
-
-
-def hinge(b: Float[Array, "r e"], c: Float[Array, ""]) -> Optimum:
-    r"""Minimises $\frac12\|w'\|^2 + C \sum \max(0, 1 - Bw)$, w' being w without its last element.
-
-    A primal-dual interior point method with a predictor and a corrector. A step is solved for
-    the weight first, in a positive definite matrix [e, e] that loses no digits as multipliers
-    vanish; solving for the dual variables first would subtract nearly equal numbers.
-
-    Args:
-        b: samples with a 1 appended, times their signs; rows of zeros do not matter.
-        c: weight of the losses.
-
-    References:
-        Mehrotra, "On the Implementation of a Primal-Dual Interior Point Method", SIAM Journal on
-        Optimization 2(4), 1992. Ferris and Munson, "Interior-Point Methods for Massive Support
-        Vector Machines", SIAM Journal on Optimization 13(3), 2002.
-    """
-    n, e = b.shape
-    penalty = jnp.ones(e).at[-1].set(0)
-
-    def quality(p: _Point) -> tuple[Array, Array, Array]:
-        dual_w = p.a @ b
-        primal = jnp.sum(penalty * p.w**2) / 2 + c * jnp.sum(jnp.maximum(0, 1 - b @ p.w))
-        dual = jnp.sum(p.a) - jnp.sum(penalty * dual_w**2) / 2
-        return p.w, primal, jnp.abs(primal - dual) + jnp.abs(p.w[-1] * dual_w[-1])
-
-    def advance(p: _Point) -> _Point:
-        weight = 1 / (p.z / p.a + p.s / p.t)
-        factor = _cholesky(jnp.diag(penalty) + b.T @ (weight[:, None] * b))
-        in_w, in_a = p.a @ b - penalty * p.w, 1 + p.z - p.s - b @ p.w
-
-        def towards(low: Array, high: Array) -> _Point:
-            """Returns the step after which z a has changed by `low` and s t by `high`."""
-            right = in_a + low / p.a - high / p.t
-            dw = _solve(factor, (weight * right) @ b + in_w)
-            da = weight * (right - b @ dw)
-            return _Point(dw, da, -da, (low - p.z * da) / p.a, (high + p.s * da) / p.t)
-
-        step = towards(-p.z * p.a, -p.s * p.t)
-        before, after = p.complementarity(), p.plus(p.reach(step), step).complementarity()
-        aim = before * (after / before) ** 3
-        step = towards(aim - p.z * p.a - step.z * step.a, aim - p.s * p.t - step.s * step.t)
-        return p.plus(0.995 * p.reach(step), step)
-
-    half, one = jnp.full(n, c / 2), jnp.ones(n)
-    return _iterate(advance, quality, _Point(jnp.zeros(e), half, half, one, one))
 
 
 class Smooth(NamedTuple):
@@ -163,14 +90,14 @@ LOGISTIC = Smooth(
 
 
 def newton(b: Float[Array, "r e"], c: Float[Array, ""], loss: Smooth) -> Optimum:
-    """Minimises what `hinge` does, with a smooth loss in its place, by Newton's method.
+    r"""Minimises $\frac12\|w'\|^2 + C \sum \ell(Bw)$, w' being w without its last element.
 
     The objective is strongly convex in the weight, so half the square of its gradient bounds the
     gap; that of the intercept counts in full, as margins are of the order of 1.
 
     Args:
-        b: as in `hinge`.
-        c: as in `hinge`.
+        b: samples with a 1 appended, times their signs; rows of zeros do not matter.
+        c: weight of the losses.
         loss: of a margin.
     """
     penalty = jnp.ones(b.shape[1]).at[-1].set(0)

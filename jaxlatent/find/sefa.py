@@ -6,6 +6,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
 from jaxtyping import Array, Float
 
 from jaxlatent.directions import Directions
@@ -18,7 +20,8 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
     r"""Finds the `k` latent directions that move the layers' outputs most.
 
     Solves $\max_{\|n\|=1} \sum_l \|A_l n\|^2$ with the rows of every $A_l$ scaled to unit
-    length, by a symmetric eigendecomposition. (The original decomposes with a general solver and
+    length, by a symmetric eigendecomposition on the host, or on the device where the matrices are
+    traced. (The original decomposes with a general solver and
     does not sort, so the order of its directions is not that of its eigenvalues.)
 
     Args:
@@ -51,8 +54,8 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
     (d,) = widths
     k = operator.index(k)
     check_count(k, d)
-    exact = tuple(jnp.asarray(a, jnp.float32) for a in weights)  # of half-precision models too
-    vectors, scores = _solve(exact, k, per_layer)
+    solve = _traced if any(isinstance(a, jax.core.Tracer) for a in weights) else _solved
+    vectors, scores = solve(tuple(weights), k, per_layer)
     return Directions.of(
         vectors,
         scores,
@@ -62,11 +65,38 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
     )
 
 
+def _solved(
+    weights: tuple[Float[Array | np.ndarray, "_ d"], ...], k: int, per_layer: bool
+) -> tuple[Float[Array, "k m d"], Float[Array, "..."]]:
+    """Returns vectors and scores; LAPACK finds no more of them than are asked for."""
+    matrices = [np.asarray(a, np.float32) for a in weights]  # of half-precision models too
+    found = [_largest(a, k) for a in (matrices if per_layer else [np.concatenate(matrices)])]
+    values, rows = (np.stack(part, axis=1).astype(np.float32) for part in zip(*found, strict=True))
+    return anchor_sign(jnp.asarray(rows)), jnp.asarray(values if per_layer else values[:, 0])
+
+
+def _largest(
+    a: Float[np.ndarray, "o d"], k: int
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
+    """Returns the largest eigenvalues and the vectors of the rows' products."""
+    d = a.shape[1]
+    norms = np.sqrt(np.einsum("od,od->o", a, a))[:, None]
+    a = a / np.where(norms > 0, norms, 1)
+    gram = a.T @ a
+    if not np.isfinite(gram).all():  # which no set of directions may hold
+        return np.full(k, np.nan), np.full((k, d), np.nan)
+    values, columns = scipy.linalg.eigh(
+        gram.astype(np.float64), subset_by_index=(d - k, d - 1), driver="evr", check_finite=False
+    )
+    return values[::-1], columns[:, ::-1].T
+
+
 @partial(jax.jit, static_argnames=("k", "per_layer"))
-def _solve(
+def _traced(
     weights: tuple[Float[Array, "_ d"], ...], k: int, per_layer: bool
 ) -> tuple[Float[Array, "k m d"], Float[Array, "..."]]:
-    grams = jnp.stack([_gram(a) for a in weights])
+    """Returns what `_solved` does, of matrices that have no values yet."""
+    grams = jnp.stack([_gram(jnp.asarray(a, jnp.float32)) for a in weights])
     if not per_layer:
         grams = jnp.sum(grams, axis=0, keepdims=True)
     values, columns = jnp.linalg.eigh(grams)

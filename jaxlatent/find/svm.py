@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxlatent.directions import ArrayLike
 from jaxlatent.errors import UserError, listed
-from jaxlatent.find.optimum import LOGISTIC, SQUARED_HINGE, Optimum, hinge, newton
+from jaxlatent.find.hinge import hinge
+from jaxlatent.find.optimum import LOGISTIC, SQUARED_HINGE, newton
 from jaxlatent.find.scored import flattened
 
 Loss = Literal["hinge", "squared_hinge", "logistic"]
@@ -49,9 +50,10 @@ def linear_svm(
 ) -> LinearFit:
     r"""Separates two classes of codes, for many problems at once.
 
-    Minimises $\frac12\|w\|^2 + C\sum_i \ell(y_i(w \cdot x_i + b))$ in float64: the hinge loss by
-    an interior point method of some twenty steps, smooth losses by Newton's. Each step costs one
-    factorisation of a matrix of width d + 1, or the number of samples if that is smaller.
+    Minimises $\frac12\|w\|^2 + C\sum_i \ell(y_i(w \cdot x_i + b))$ in float64: smooth losses
+    by Newton's method, the hinge loss by an augmented Lagrangian on the host, whose Newton steps
+    read few of the samples. Each step costs one factorisation of a matrix of width d + 1, or the
+    number of samples if that is smaller.
 
     Args:
         codes: all samples.
@@ -80,10 +82,14 @@ def linear_svm(
     check_options(loss, c)
     flattened("codes", codes)  # checks them
     _check(len(codes), rows, signs, names)
-    width = min(codes.shape[1], rows.shape[1]) + 1
-    together = max(1, min(len(rows), _BYTES // (24 * rows.shape[1] * width)))
-    with jax.enable_x64(True):
-        fit = LinearFit(*jax.device_get(_fit(codes, rows, signs, np.float64(c), loss, together)))
+    if loss == "hinge":
+        fit = _fit_hinge(np.asarray(codes), rows, signs, c)
+    else:
+        width = min(codes.shape[1], rows.shape[1]) + 1
+        together = max(1, min(len(rows), _BYTES // (24 * rows.shape[1] * width)))
+        with jax.enable_x64(True):
+            found = _fit(codes, rows, signs, np.float64(c), loss, together)
+            fit = LinearFit(*jax.device_get(found))
     failed = [
         f"{names[i]} (gap {fit.gap[i]:.1e} of {fit.objective[i]:.1e})"
         for i in range(len(rows))
@@ -117,10 +123,28 @@ def _check(n: int, rows: np.ndarray, signs: np.ndarray, names: Sequence[str]) ->
         raise UserError(f"both classes must have samples, not so in {listed(one)}")
 
 
+def _fit_hinge(codes: np.ndarray, rows: np.ndarray, signs: np.ndarray, c: float) -> LinearFit:
+    """Solves the problems one after the other, each in the coordinates of `_fit_one`."""
+    fits = []
+    for chosen, sides in zip(rows, np.sign(signs), strict=True):
+        x, y = codes[chosen[sides != 0]], sides[sides != 0].astype(np.float64)
+        centre = x.mean(axis=0, dtype=np.float64)
+        x = x - centre[None]
+        basis = None
+        if len(x) < x.shape[1]:
+            basis, triangle = np.linalg.qr(x.T)
+            x = triangle.T
+        found = hinge(np.concatenate([y[:, None] * x, y[:, None]], axis=1), c)
+        weight = found.w[:-1] if basis is None else basis @ found.w[:-1]
+        intercept = found.w[-1] - weight @ centre
+        fits.append((weight, intercept, found.objective, found.gap, found.steps))
+    return LinearFit(*(np.array(parts) for parts in zip(*fits, strict=True)))
+
+
 @partial(jax.jit, static_argnames=("loss", "together"))
 def _fit(
     codes: Array, rows: Array, signs: Array, c: Array, loss: Loss, together: int
-) -> tuple[Array, ...]:
+) -> tuple[Any, ...]:
     """Solves the problems one after the other, so many `together` as the memory allows."""
     return jax.lax.map(
         lambda problem: _fit_one(codes[problem[0]], problem[1], c, loss),
@@ -131,7 +155,7 @@ def _fit(
 
 def _fit_one(
     x: Float[Array, "r d"], signs: Int[Array, " r"], c: Array, loss: Loss
-) -> tuple[Array, ...]:
+) -> tuple[Any, ...]:
     """Solves one problem in coordinates that are centred, and no more than there are samples."""
     x, y, c = (jnp.asarray(v, jnp.float64) for v in (x, jnp.sign(signs), c))
     used = jnp.abs(y)
@@ -141,19 +165,10 @@ def _fit_one(
     if x.shape[0] < x.shape[1]:  # the weight lies in the span of the samples
         basis, triangle = jnp.linalg.qr(x.T)
         x = triangle.T
-    found = _optimum(y[:, None] * jnp.concatenate([x, jnp.ones_like(y)[:, None]], axis=1), c, loss)
+    smooth = SQUARED_HINGE if loss == "squared_hinge" else LOGISTIC
+    b = y[:, None] * jnp.concatenate([x, jnp.ones_like(y)[:, None]], axis=1)
+    found = newton(b, c, smooth)
     weight = found.w[:-1] if basis is None else basis @ found.w[:-1]
-    left_out = _optimum_of_nothing(loss) * c * jnp.sum(1 - used)
+    left_out = smooth.value(jnp.zeros(())) * c * jnp.sum(1 - used)  # what rows of zeros add
     intercept = found.w[-1] - weight @ centre
     return weight, intercept, found.objective - left_out, found.gap, found.steps
-
-
-def _optimum(b: Array, c: Array, loss: Loss) -> Optimum:
-    if loss == "hinge":
-        return hinge(b, c)
-    return newton(b, c, SQUARED_HINGE if loss == "squared_hinge" else LOGISTIC)
-
-
-def _optimum_of_nothing(loss: Loss) -> float:
-    """Returns the loss at a margin of 0, which a row of zeros adds."""
-    return float(np.log(2)) if loss == "logistic" else 1.0
