@@ -15,7 +15,6 @@ from jaxlatent.generators import (
     stylegan3,
 )
 from jaxlatent.generators.kernels import Prepared, plain
-from jaxlatent.generators.layers import at_least_float32
 from jaxlatent.generators.up_convolutions import Phases, Sums
 from jaxlatent.generators.winograd import Winograd
 
@@ -66,15 +65,14 @@ def prepare(generator: Generator, precision: str = "exact") -> Generator:
         if kernel is not None:
             array = plain(kernel.get_value())
             half = precision == "fast" and min(array.shape[2:]) > _IMAGE
-            kernel.set_value(Prepared.of(array, None if half else _parts(module, array), half))
+            kernel.set_value(Prepared.of(array, None if half else _split(module, array), half))
     return ready
 
 
-def _parts(module: nnx.Module, kernel: Array) -> Winograd | Phases | Sums | None:
-    """Returns what CPUs convolve with faster than with the kernel."""
+def _split(module: nnx.Module, kernel: Array) -> type[Winograd | Phases | Sums] | None:
+    """Returns the parts with which CPUs convolve faster than with the kernel."""
     if jax.default_backend() != "cpu":
         return None
-    wide = at_least_float32(kernel)
     if getattr(module, "up", False):
-        return (Phases if isinstance(module, stylegan2.StyledConv) else Sums).of(wide)
-    return Winograd.of(wide) if Winograd.fits(kernel) else None
+        return Phases if isinstance(module, stylegan2.StyledConv) else Sums
+    return Winograd if Winograd.fits(kernel) else None

@@ -1,6 +1,7 @@
 """Kernels of convolutions with what can be computed of them once, before any image."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from types import EllipsisType
 from typing import Any
 
@@ -33,10 +34,10 @@ class Prepared:
 
     @classmethod
     def of(
-        cls, kernel: Float[Array, "kh kw i o"], parts: tuple[Any, ...] | None, half: bool = False
+        cls, kernel: Float[Array, "kh kw i o"], split: Any = None, half: bool = False
     ) -> "Prepared":
-        """Computes what a kernel needs besides its parts."""
-        return cls(kernel, energy(kernel), parts, kernel.astype(jnp.bfloat16) if half else None)
+        """Computes what a kernel needs; `split` is the class of its parts."""
+        return cls(kernel, *_computed(kernel, split, half))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,6 +50,15 @@ class Prepared:
     def __mul__(self, factor: Any) -> "Prepared":
         """Scales the kernel by a number, or by [1, 1, 1, o], each output channel by its own."""
         return replace(self, factor=factor if self.factor is None else self.factor * factor)
+
+
+@partial(jax.jit, static_argnames=("split", "half"))
+def _computed(
+    kernel: Array, split: Any, half: bool
+) -> tuple[Array, tuple[Any, ...] | None, Array | None]:
+    """Returns energy, parts and half precision, in one program for all kernels of a shape."""
+    parts = split.of(at_least_float32(kernel)) if split else None
+    return energy(kernel), parts, kernel.astype(jnp.bfloat16) if half else None
 
 
 Kernel = Array | Prepared

@@ -39,7 +39,7 @@ def test_phases_are_the_up_sampling_convolution(taps):
     count = len(taps)
     whole = fir(spread, [2 * t for t in taps], (count + 1) // 2 - 1, (count - 2) // 2)
     np.testing.assert_allclose(up_conv(x, kernel, taps), whole, atol=1e-5)
-    ready = Prepared.of(kernel, Phases.of(kernel)) * 2.0
+    ready = Prepared.of(kernel, Phases) * 2.0
     np.testing.assert_allclose(up_conv(x, ready, taps), 2 * whole, atol=2e-5)
 
 
@@ -50,14 +50,14 @@ def test_nine_products_are_the_convolution_of_repeated_pixels(shape):
     kernel = jnp.asarray(rng.standard_normal((3, 3, 3, 4)), jnp.float32)
     whole = conv(repeat_pixels(x), kernel, (1, 1))
     np.testing.assert_allclose(doubled_conv(x, kernel), whole, atol=2e-5)
-    ready = Prepared.of(kernel, Sums.of(kernel)) * 2.0
+    ready = Prepared.of(kernel, Sums) * 2.0
     np.testing.assert_allclose(doubled_conv(x, ready), 2 * whole, atol=4e-5)
 
 
 def test_energy_follows_the_factor():
     kernel = jax.random.normal(jax.random.key(0), (3, 3, 4, 5))
     factor = jnp.arange(1.0, 6.0).reshape(1, 1, 1, 5)
-    ready = Prepared.of(kernel, None)
+    ready = Prepared.of(kernel)
     np.testing.assert_allclose(
         energy(ready * factor * 2.0), energy(kernel * factor * 2.0), rtol=1e-5
     )
