@@ -148,6 +148,7 @@ def harsh():
         "outliers": (far, np.repeat([1, -1], 5), 1e5),
         "skewed": (wide, few, 1e6),
         "no difference": (np.ones((6, 2)), np.tile([1, -1], 3), 1.0),
+        "tiny": (1e-12 * far, np.repeat([1, -1], [7, 3]), 1.0),
     }
 
 
