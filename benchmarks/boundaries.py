@@ -15,7 +15,10 @@ from benchmarks.harness import compare, environment
 from jaxlatent.files import atomic_file
 from jaxlatent.find.svm import Loss, linear_svm
 
-_SIZES = ((500, 128), (1400, 128), (5600, 128), (1400, 512), (2800, 512), (5600, 512), (14000, 512))
+_SIZES = (
+    *((n, 64) for n in (500, 2000, 4000, 14000)),
+    *((n, 512) for n in (500, 1400, 2000, 2800, 5600, 14000)),
+)
 _POOL = 10  # candidates for each chosen sample
 
 

@@ -13,7 +13,7 @@ _PATIENCE = 100  # steps without a smaller gap after which rounding errors rule
 _FIRST = 10.0  # stiffness of the springs, times the mean square of a sample's length
 _EASY = 3  # steps up to which springs were easily brought to rest, and may become
 _FASTER, _SLOWER = 3.0, 1.5  # this much stiffer; otherwise this much
-_LOOSE = 0.3  # share of the gap due to the springs, up to which they are at rest
+_LOOSE = 0.3  # energy of what is unbalanced, by that of the springs, up to which these rest
 _ROUGH = 1e4  # stiffness, times that mean square, up to which float32 does for the curvature
 
 
@@ -63,7 +63,7 @@ def hinge(b: Float[np.ndarray, "r e"], c: float) -> Optimum:
 def _hinge(b: Float[np.ndarray, "r e"], c: float) -> Optimum:
     samples, width = b.shape
     single = b.astype(np.float32)
-    square = float(np.mean(np.sum(single**2, axis=1)))
+    square = float(np.mean(np.einsum("re,re->r", b, b)))
     springs = _Springs(np.zeros(samples), min(c, _FIRST / square))
     w, margins = np.zeros(width), np.zeros(samples)
     forces, pull = np.zeros(samples), np.zeros(width)
@@ -77,7 +77,8 @@ def _hinge(b: Float[np.ndarray, "r e"], c: float) -> Optimum:
         losses = np.maximum(0, 1 - longer * margins) * c
         objective = float(point[:-1] @ point[:-1] / 2 + losses.sum())
         dual = forces.sum() - pull[:-1] @ pull[:-1] / 2
-        gap = float(abs(objective - dual) + abs(point[-1] * pull[-1]))
+        unbalanced = (1 + abs(point[-1])) * abs(pull[-1])  # as the best intercept is not known
+        gap = float(abs(objective - dual) + unbalanced)
         if not np.isfinite(gap):
             break
         idle = 0 if gap < 0.9 * best.gap else idle + 1

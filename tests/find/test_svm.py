@@ -133,6 +133,38 @@ def test_a_problem_does_not_depend_on_the_others(monkeypatch):
     assert (distances <= 1e-4 * lengths).all()
 
 
+def harsh():
+    """Returns problems on which springs became too stiff, or margins were rounded: and c."""
+    random = np.random.RandomState(3)
+    far = random.standard_normal((10, 60))
+    far[::2] *= 100
+    wide = np.exp(2 * random.standard_normal((400, 60)))
+    one = np.ones(98, int)
+    one[1:] = -1
+    few = -np.ones(400, int)
+    few[np.argsort(wide[:, 0])[-8:]] = 1
+    return {
+        "one of many copies": (np.repeat(random.standard_normal((14, 1)), 7, axis=0), one, 0.1),
+        "outliers": (far, np.repeat([1, -1], 5), 1e5),
+        "skewed": (wide, few, 1e6),
+        "no difference": (np.ones((6, 2)), np.tile([1, -1], 3), 1.0),
+        "tiny": (1e-12 * far, np.repeat([1, -1], [7, 3]), 1.0),
+    }
+
+
+@pytest.mark.parametrize("name", harsh())
+def test_harsh_data_reach_the_optimum(name):
+    """Where libsvm ends is not below the bound."""
+    x, y, c = harsh()[name]
+    fit = linear_svm(x, np.arange(len(x))[None], y[None], c=c)
+    assert fit.gap[0] <= 1e-6 * fit.objective[0]
+    value = objective(x, y, fit.weight[0], fit.intercept[0], "hinge", c)
+    np.testing.assert_allclose(value, fit.objective[0], rtol=1e-6)
+    theirs = SVC(kernel="linear", C=c, max_iter=100_000).fit(x, y)
+    reached = objective(x, y, theirs.coef_[0], theirs.intercept_[0], "hinge", c)
+    assert value <= reached + fit.gap[0] + 1e-9 * value
+
+
 def test_what_does_not_converge_is_an_error():
     """Squares of such dual variables overflow."""
     with pytest.raises(UserError, match=r"no optimum was found for problem 0 \(gap .*lower c"):
