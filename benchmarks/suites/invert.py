@@ -67,6 +67,6 @@ def cases(size: Size) -> Iterator[Case]:
     quick = size.quick
     config, pixels = (models.stylegan2(16, 256, 16), 16) if quick else (models.stylegan2(64), 64)
     for n in (1, 2) if quick else (1, 8):
-        steps = 4 if quick else 20
+        steps = 4 if quick else 20 if n == 1 else 5
         name = f"StyleGAN2 {pixels} px into W+, {n} image{'s' * (n > 1)}, {steps} steps"
         yield Case("invert", name, partial(_measure, name, config, n, steps, size))
