@@ -1,4 +1,4 @@
-"""Which blocks of a generator an edit leaves alone: all before the first that reads what moves."""
+"""Which steps of a generator an edit leaves alone: all before the first that reads what moves."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from jaxtyping import Array, Bool
 from jaxlatent.generators import Generator
 
 
-def untouched_blocks(generator: Generator, moving: Bool[np.ndarray, "L d"]) -> int:
-    """Returns how many of the first blocks do not read any of the numbers that move.
+def untouched_steps(generator: Generator, moving: Bool[np.ndarray, "L d"]) -> int:
+    """Returns how many of the first steps do not read any of the numbers that move.
 
     What `prepare` makes of a code with NaN in their places tells what of it depends on them; the
-    traced blocks tell which of them takes that. NaN passes through all arithmetic, even times 0;
+    traced steps tell which of them takes that. NaN passes through all arithmetic, even times 0;
     `prepare` only multiplies, adds and normalises, so that no dependence is missed.
 
     Args:
@@ -22,7 +22,7 @@ def untouched_blocks(generator: Generator, moving: Bool[np.ndarray, "L d"]) -> i
         moving: true for the numbers of a code that move.
 
     Returns:
-        0 if the state before the first block depends on them; `num_blocks` if none is read.
+        0 if the state before the first step depends on them; `num_steps` if none is read.
 
     Example:
         >>> from flax import nnx
@@ -30,8 +30,8 @@ def untouched_blocks(generator: Generator, moving: Bool[np.ndarray, "L d"]) -> i
         >>> config = StyleGAN2Config((4, 4, 4), z_dim=8, w_dim=8, mapping_widths=(8,))
         >>> generator = StyleGAN2(config, rngs=nnx.Rngs(0))
         >>> rows = np.arange(generator.num_layers)[:, None] >= 4
-        >>> untouched_blocks(generator, np.repeat(rows, 8, axis=1))
-        2
+        >>> untouched_steps(generator, np.repeat(rows, 8, axis=1))
+        4
     """
     classes = generator.num_classes
     label = jnp.zeros((1, classes)) if classes else None
@@ -56,12 +56,12 @@ def untouched_blocks(generator: Generator, moving: Bool[np.ndarray, "L d"]) -> i
     touched, state = uses(generator.start)
     if touched:
         return 0
-    for index in range(generator.num_blocks):
-        touched, after = uses(lambda inputs, s, i=index: generator.block(i, s, inputs), state)
+    for index in range(generator.num_steps):
+        touched, after = uses(lambda inputs, s, i=index: generator.step(i, s, inputs), state)
         if touched:
             return index
         state = after
-    return generator.num_blocks
+    return generator.num_steps
 
 
 def _prepared(generator: Generator, code: Array, label: Array | None) -> Any:
@@ -70,5 +70,5 @@ def _prepared(generator: Generator, code: Array, label: Array | None) -> Any:
 
 @jax.jit
 def _spoilt(generator: Generator, code: Array, label: Array | None) -> list[Array]:
-    """Tells of each array that the blocks read whether it holds a NaN."""
+    """Tells of each array that the steps read whether it holds a NaN."""
     return [jnp.isnan(x).any() for x in jax.tree.leaves(_prepared(generator, code, label))]

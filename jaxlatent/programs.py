@@ -15,7 +15,7 @@ from jaxlatent.edits import Moves, move
 from jaxlatent.generators import Generator
 from jaxlatent.generators.base import State
 from jaxlatent.memory import chunk_size, default_budget, tree_bytes
-from jaxlatent.prefix import untouched_blocks
+from jaxlatent.prefix import untouched_steps
 
 
 @jax.tree_util.register_dataclass
@@ -74,7 +74,7 @@ class SweepWork(Work):
 
 @dataclass(frozen=True)
 class Grouped:
-    """A sweep that renders the blocks which no edit touches once for each code.
+    """A sweep that renders the steps which no edit touches once for each code.
 
     Attributes:
         work: what all chunks share.
@@ -122,7 +122,7 @@ def plan_render(work: Work, mode: str, budget: int | None) -> Chunks:
 def plan_sweep(
     work: SweepWork, mode: str, stage: str, cutoff: int | None, budget: int | None
 ) -> Chunks | Grouped:
-    """Divides a sweep of at least one code into chunks; shares untouched blocks if there are any.
+    """Divides a sweep of at least one code into chunks; shares untouched steps if there are any.
 
     Two groups of kept states take half of the budget at most, unless one code's take more: the
     states of the next group are rendered while those before are still in use.
@@ -131,13 +131,13 @@ def plan_sweep(
     static = {"mode": mode, "stage": stage, "cutoff": cutoff}
     zero = jnp.zeros(1, jnp.int32)
     moving = np.any(np.asarray(work.steps.vectors) != 0, axis=0)
-    blocks = 0 if stage == "z" or edits == 1 else untouched_blocks(work.generator, moving)
-    if not blocks:
+    shared = 0 if stage == "z" or edits == 1 else untouched_steps(work.generator, moving)
+    if not shared:
         call = partial(sweep_images, work, **static)
         size = chunk_size(call, zero, total=n * edits, budget=budget)
         return Chunks(sweep_images, (work,), static, n * edits, size)
     budget = default_budget() if budget is None else budget
-    static["blocks"] = blocks
+    static["shared"] = shared
     start = partial(sweep_states, work, **_of_states(static))
     one = jax.eval_shape(start, zero)
     fitting = max(1, budget // (4 * tree_bytes(one)))
@@ -174,20 +174,20 @@ def sweep_images(
     return work.generator.synthesize(*work.reads(codes, own, mode))
 
 
-@partial(jax.jit, static_argnames=("mode", "cutoff", "blocks"))
+@partial(jax.jit, static_argnames=("mode", "cutoff", "shared"))
 def sweep_states(
-    work: SweepWork, index: Int[Array, " b"], mode: str, cutoff: int | None, blocks: int
+    work: SweepWork, index: Int[Array, " b"], mode: str, cutoff: int | None, shared: int
 ) -> State:
-    """Renders the first blocks of the codes at `index`, which no move of the sweep touches."""
+    """Renders the first steps of the codes at `index`, which no move of the sweep touches."""
     generator, codes = work.generator, work.truncated(work.codes[index], cutoff)
     inputs = generator.prepare(*work.reads(codes, index, mode))
     state = generator.start(inputs)
-    for block in range(blocks):
-        state = generator.block(block, state, inputs)
+    for step in range(shared):
+        state = generator.step(step, state, inputs)
     return state
 
 
-@partial(jax.jit, static_argnames=("mode", "stage", "cutoff", "blocks"))
+@partial(jax.jit, static_argnames=("mode", "stage", "cutoff", "shared"))
 def sweep_rest(
     work: SweepWork,
     states: State,
@@ -196,24 +196,24 @@ def sweep_rest(
     mode: str,
     stage: str,
     cutoff: int | None,
-    blocks: int,
+    shared: int,
 ) -> Float[Array, "b h w c"]:
     """Renders the images at `index` of a group's grid on from the states of its codes.
 
     Args:
         work: what all chunks share.
-        states: those after the first `blocks`, of the codes from the `first` on.
+        states: those after the first `shared` steps, of the codes from the `first` on.
         first: number of the group's first code.
         index: numbers of images, from the group's first on.
         mode: what noise to add.
         stage: when to move.
         cutoff: the number of layers that are truncated.
-        blocks: how many are already applied.
+        shared: how many steps are already applied.
     """
     codes, own = work.moved(first * _edits(work) + index, stage, cutoff)
     generator = work.generator
     inputs = generator.prepare(*work.reads(codes, own, mode))
     state = jax.tree.map(lambda leaf: leaf[own - first], states)
-    for block in range(blocks, generator.num_blocks):
-        state = generator.block(block, state, inputs)
+    for step in range(shared, generator.num_steps):
+        state = generator.step(step, state, inputs)
     return generator.finish(state, inputs)

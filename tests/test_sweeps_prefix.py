@@ -1,5 +1,6 @@
-"""Blocks that no edit touches are rendered once for each code, and nothing else changes."""
+"""Steps that no edit touches are rendered once for each code, and nothing else changes."""
 
+from dataclasses import replace
 from functools import cache
 
 import jax
@@ -10,16 +11,20 @@ from conftest import STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from jaxlatent import Directions, programs, sweep
 from jaxlatent.generators import BigGANConfig, PGGANConfig, StyleGAN1Config, StyleSpace
-from jaxlatent.prefix import untouched_blocks
+from jaxlatent.prefix import untouched_steps
 
 CONFIGS = {
     "stylegan1": StyleGAN1Config((5, 4, 3), z_dim=6, w_dim=7, mapping_widths=(7,)),
+    "stylegan1 growing": StyleGAN1Config(
+        (5, 4, 3), z_dim=6, w_dim=7, mapping_widths=(7,), lod=0.5, all_images=True
+    ),
     "stylegan2": STYLEGAN2_CONFIG,
+    "stylegan2 resnet": replace(STYLEGAN2_CONFIG, architecture="resnet"),
     "stylegan3": stylegan3_config(),
     "pggan": PGGANConfig((4, 3), z_dim=6),
     "biggan": BigGANConfig(6, 3, (8, 8, 8), (True, True), embed_dim=4),
 }
-LAST = {"stylegan1": 2, "stylegan2": 2, "stylegan3": 2, "pggan": 0, "biggan": 2}
+LAST = dict.fromkeys(CONFIGS, 5) | {"stylegan3": 2, "pggan": 0, "biggan": 2}
 N, STRENGTHS = 3, [-1.0, 0.5, 2.0]
 
 
@@ -41,10 +46,10 @@ def directions_of(generator, **stage):
 
 
 def both_ways(monkeypatch, *arguments, budget=None, **options):
-    """Returns the same sweep with shared blocks, in a budget, and without, in none."""
+    """Returns the same sweep with shared steps, in a budget, and without, in none."""
     shared = sweep(*arguments, budget=budget, **options)
     with monkeypatch.context() as patch:
-        patch.setattr(programs, "untouched_blocks", lambda *_: 0)
+        patch.setattr(programs, "untouched_steps", lambda *_: 0)
         return shared, sweep(*arguments, **options)
 
 
@@ -54,19 +59,28 @@ def close(ours, theirs):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_blocks_before_the_last_layer(name):
+def test_the_steps_before_the_last_layer(name):
     generator = made(name)
     moving = np.zeros((generator.num_layers, generator.code_dim), bool)
     moving[-1] = True
-    assert untouched_blocks(generator, moving) == LAST[name]
+    assert untouched_steps(generator, moving) == LAST[name]
     moving[0] = True
-    assert untouched_blocks(generator, moving) == 0
+    assert untouched_steps(generator, moving) == 0
 
 
-def test_no_block_reads_what_does_not_move():
+def test_no_step_reads_what_does_not_move():
     generator = made("stylegan2")
     moving = np.zeros((generator.num_layers, generator.code_dim), bool)
-    assert untouched_blocks(generator, moving) == generator.num_blocks
+    assert untouched_steps(generator, moving) == generator.num_steps
+
+
+@pytest.mark.parametrize("name", ["stylegan1", "stylegan2"])
+def test_no_layer_is_rendered_again_before_the_first_that_moves(name):
+    generator = made(name)
+    for layer in range(generator.num_layers):
+        moving = np.zeros((generator.num_layers, generator.code_dim), bool)
+        moving[layer] = True
+        assert untouched_steps(generator, moving) == layer
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -93,7 +107,7 @@ def test_channels_of_the_style_space(monkeypatch):
     vectors = np.zeros((2, 1, generator.code_dim), np.float32)
     for row, name in enumerate(("2.conv0.1", "2.torgb.0")):
         vectors[row, 0, generator.channels.index(name)] = 1
-    assert untouched_blocks(generator, vectors.any(axis=0)) == 2
+    assert untouched_steps(generator, vectors.any(axis=0)) == 3
     arguments = generator, codes_of(generator), Directions.of(vectors), STRENGTHS
     close(*both_ways(monkeypatch, *arguments))
 

@@ -100,6 +100,18 @@ class Generator(Model):
     def block(self, index: int, state: State, inputs: Any) -> State:
         """Applies one block."""
 
+    @property
+    def num_steps(self) -> int:
+        """Number of steps that the blocks consist of: several where a block reads several codes.
+
+        A sweep of late layers renders the steps before them once for each code.
+        """
+        return self.num_blocks
+
+    def step(self, index: int, state: State, inputs: Any) -> State:
+        """Applies one step; all in turn are the blocks in turn."""
+        return self.block(index, state, inputs)
+
     @abstractmethod
     def finish(self, state: State, inputs: Any) -> Float[Array, "n h w c"]:
         """Makes the image of the last state."""

@@ -192,14 +192,6 @@ class Block(nnx.Module):
         torgb = ScaledConv(outputs, config.img_channels, 1, rngs=rngs, gain=1.0)
         self.torgb = torgb if image else None
 
-    def __call__(
-        self, x: Float[Array, "n h w i"], styles: Sequence[Array], noises: Sequence[Array | None]
-    ) -> Float[Array, "n h2 w2 o"]:
-        """Applies the layers."""
-        for layer, style, noise in zip(self.layers, styles, noises, strict=True):
-            x = layer(x, style, noise)
-        return x
-
 
 class Inputs(NamedTuple):
     """What the blocks read: a style and a noise map for each layer."""
@@ -290,12 +282,24 @@ class StyleGAN1(StyleBasedGenerator):
 
     def block(self, index: int, state: State, inputs: Inputs) -> State:
         """Applies the layers of one resolution."""
-        block, own = self.blocks[index], slice(2 * index, 2 * index + 2)
+        return self.step(2 * index + 1, self.step(2 * index, state, inputs), inputs)
+
+    @property
+    def num_steps(self) -> int:
+        """One step for each layer."""
+        return self.num_layers
+
+    def step(self, index: int, state: State, inputs: Inputs) -> State:
+        """Applies one layer, and after a block's second its image layer."""
+        number, second = divmod(index, 2)
+        block, level, lod = self.blocks[number], self.num_blocks - 1 - number, self.config.lod
 
         def features(x: Array) -> Array:
-            return block(x, inputs.styles[own], inputs.noises[own])
+            return block.layers[second](x, inputs.styles[index], inputs.noises[index])
 
-        return grow(state, self.num_blocks - 1 - index, self.config.lod, features, block.torgb)
+        if second:
+            return grow(state, level, lod, features, block.torgb)
+        return state if lod >= level + 1 else state._replace(features=features(state.features))
 
     def finish(self, state: State, inputs: Inputs) -> Float[Array, "n h w c"]:
         """Returns the image, after the output's activation."""

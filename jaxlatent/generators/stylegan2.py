@@ -126,6 +126,9 @@ class StyleGAN2Config:
         return self.architecture == "skip" or block == len(self.channels) - 1
 
 
+Styles = Mapping[str, Array]
+
+
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> nnx.Param[Array]:
     return nnx.Param(jax.random.normal(rngs.params(), shape))
 
@@ -270,25 +273,33 @@ class Block(nnx.Module):
             if layer is not None
         }
 
-    def __call__(
-        self, state: State, styles: Mapping[str, Array], noises: Sequence[Array | None]
-    ) -> State:
-        """Turns the features and the image of the block before into those of this one."""
-        before, image = state
-        gain = 1.0 if self.skip is None else math.sqrt(0.5)
-        x = before
-        if self.conv0 is not None:
-            x = self.conv0(before, styles["conv0"], noises[0])
+    def enlarge(self, state: State, styles: Styles, noises: Sequence[Array | None]) -> State:
+        """Applies the up-sampling convolution, if there is one."""
+        if self.conv0 is None or self.skip is not None:  # which needs the features before
+            return state
+        return state._replace(features=self.conv0(state.features, styles["conv0"], noises[0]))
+
+    def refine(self, state: State, styles: Styles, noises: Sequence[Array | None]) -> State:
+        """Applies the other convolution; with a skip connection both."""
+        x = before = state.features
+        if self.skip is None or self.conv0 is None:
+            return state._replace(features=self.conv1(x, styles["conv1"], noises[-1]))
+        gain = math.sqrt(0.5)
+        x = self.conv0(x, styles["conv0"], noises[0])
         x = self.conv1(x, styles["conv1"], noises[-1], gain=gain)
-        if self.skip is not None:
-            kernel = self.skip[...] * (gain / math.sqrt(before.shape[-1]))
-            x = x + upsample(conv(before, kernel, (0, 0)), self.config.resample_filter)
+        kernel = self.skip[...] * (gain / math.sqrt(before.shape[-1]))
+        x = x + upsample(conv(before, kernel, (0, 0)), self.config.resample_filter)
+        return state._replace(features=x)
+
+    def paint(self, state: State, styles: Styles) -> State:
+        """Adds to the image."""
+        image = state.image
         if image is not None:
             image = upsample(image, self.config.image_filter)
         if self.torgb is not None:
-            rgb = self.torgb(x, styles["torgb"])
+            rgb = self.torgb(state.features, styles["torgb"])
             image = rgb if image is None else image + rgb
-        return State(x, image)
+        return state._replace(image=image)
 
 
 class Inputs(NamedTuple):
@@ -383,8 +394,31 @@ class StyleGAN2(StyleBasedGenerator):
 
     def block(self, index: int, state: State, inputs: Inputs) -> State:
         """Applies the layers of one resolution."""
+        block, styles, noises = self._block(index, inputs)
+        state = block.refine(block.enlarge(state, styles, noises), styles, noises)
+        return block.paint(state, styles)
+
+    @property
+    def num_steps(self) -> int:
+        """One step for each code, which applies what reads it."""
+        return self.num_layers
+
+    def step(self, index: int, state: State, inputs: Inputs) -> State:
+        """Applies a convolution; the image of a block goes with the next one's first."""
+        number, refines = divmod(index + 1, 2)
+        if refines:
+            block, styles, noises = self._block(number, inputs)
+            return block.refine(state, styles, noises)
+        block, styles, _ = self._block(number - 1, inputs)
+        state = block.paint(state, styles)
+        if number == self.num_blocks:
+            return state
+        block, styles, noises = self._block(number, inputs)
+        return block.enlarge(state, styles, noises)
+
+    def _block(self, index: int, inputs: Inputs) -> tuple[Block, Styles, Sequence[Array | None]]:
         noises = inputs.noises[max(0, 2 * index - 1) : 2 * index + 1]
-        return self.blocks[index](state, inputs.styles[index], noises)
+        return self.blocks[index], inputs.styles[index], noises
 
     def finish(self, state: State, inputs: Inputs) -> Float[Array, "n h w c"]:
         """Returns the sum of the blocks' images."""

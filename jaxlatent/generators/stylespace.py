@@ -145,6 +145,15 @@ class StyleSpace(Generator):
         """Applies one block."""
         return self.base.block(index, state, inputs)
 
+    @property
+    def num_steps(self) -> int:
+        """Those of the generator that renders."""
+        return self.base.num_steps
+
+    def step(self, index: int, state: State, inputs: Any) -> State:
+        """Applies one step."""
+        return self.base.step(index, state, inputs)
+
     def finish(self, state: State, inputs: Any) -> Float[Array, "n h w c"]:
         """Makes the image of the last state."""
         return self.base.finish(state, inputs)
