@@ -15,7 +15,7 @@ from jaxlatent.find.svm import Loss, check_options, linear_svm
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.keys import AnyKey, per_sample
 
-Solver = Literal["auto", "interior", "sklearn"]
+Solver = Literal["auto", "exact", "sklearn"]
 
 SIGN_ANCHOR = "the score grows"
 _SAMPLES = 2000  # up to which libsvm is about as fast or faster: see benchmarks/boundaries.py
@@ -49,7 +49,7 @@ def boundary(
         loss: "hinge" is the support vector machine; "squared_hinge" and "logistic" are smooth,
             but have another optimum.
         c: weight of the loss.
-        solver: of the hinge loss: "interior", the library's own, reaches the optimum;
+        solver: of the hinge loss: "exact", the library's own, reaches the optimum;
             "sklearn" is libsvm, faster for few samples; "auto" chooses by their number.
 
     Returns:
@@ -131,9 +131,9 @@ def _products(codes: Float[Array, "n e"], weight: Float[Array, "a e"]) -> Float[
     return jnp.matmul(codes, weight.T, precision=PRECISION)
 
 
-def automatic(samples: int) -> Literal["interior", "sklearn"]:
+def automatic(samples: int) -> Literal["exact", "sklearn"]:
     """Returns the solver that is chosen for so many training samples."""
-    return "interior" if samples > _SAMPLES else "sklearn"
+    return "exact" if samples > _SAMPLES else "sklearn"
 
 
 def _libsvm(samples: Scored, problems: list[Ends], c: float) -> tuple[np.ndarray, np.ndarray]:

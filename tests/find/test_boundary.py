@@ -25,7 +25,7 @@ def cosines(found, truth):
 
 
 SOLVERS = [
-    {"solver": "interior"},
+    {"solver": "exact"},
     {"solver": "sklearn"},
     {"loss": "logistic"},
 ]
@@ -45,8 +45,8 @@ def test_planted_boundaries_come_back(options):
     assert found.parameters["solver"] == options.get("solver", "newton")
 
 
-def test_interior_points_and_libsvm_agree():
-    both = [boundary(CODES, SCORES, KEY, ratio=0.1, solver=s) for s in ("interior", "sklearn")]
+def test_the_exact_solver_and_libsvm_agree():
+    both = [boundary(CODES, SCORES, KEY, ratio=0.1, solver=s) for s in ("exact", "sklearn")]
     assert (cosines(both[0], np.asarray(both[1].vectors[:, 0])) > 0.99999).all()
     np.testing.assert_allclose(both[0].intercept, both[1].intercept, atol=1e-2)
     ours, theirs = (list(b.parameters["margin"].values()) for b in both)
@@ -114,7 +114,7 @@ def test_invalid_scores_are_ignored(invalid):
     kept = np.arange(N) % 3 > 0
     scores = SCORES.copy()
     scores[~kept, 0] = invalid
-    found = boundary(CODES, scores, KEY, NAMES, ratio=0.1, invalid=invalid, solver="interior")
+    found = boundary(CODES, scores, KEY, NAMES, ratio=0.1, invalid=invalid, solver="exact")
     assert found.parameters["chosen"] == {"pose": 200, "smile": 300, "age": 300}
     libsvm = {"ratio": 0.1, "solver": "sklearn"}
     left = boundary(CODES[kept], SCORES[kept, 0], per_sample(KEY, N)[kept], **libsvm)
@@ -140,7 +140,7 @@ def test_no_more_than_half_is_chosen():
 def test_the_solver_is_chosen_by_size(monkeypatch):
     assert boundary(CODES, SCORES, KEY, ratio=0.1).parameters["solver"] == "sklearn"
     monkeypatch.setattr(sys.modules["jaxlatent.find.boundary"], "_SAMPLES", 400)
-    assert boundary(CODES, SCORES, KEY, ratio=0.1).parameters["solver"] == "interior"
+    assert boundary(CODES, SCORES, KEY, ratio=0.1).parameters["solver"] == "exact"
 
 
 def test_errors(lenient):
@@ -150,7 +150,7 @@ def test_errors(lenient):
         boundary(CODES, SCORES, KEY, ["pose"])
     with pytest.raises(UserError, match="ratio must be in"):
         boundary(CODES, SCORES, KEY, ratio=0.0)
-    with pytest.raises(UserError, match="solver must be one of auto, interior, sklearn"):
+    with pytest.raises(UserError, match="solver must be one of auto, exact, sklearn"):
         boundary(CODES, SCORES, KEY, solver="newton")
     with pytest.raises(UserError, match="hinge loss, not logistic"):
         boundary(CODES, SCORES, KEY, solver="sklearn", loss="logistic")

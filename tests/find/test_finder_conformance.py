@@ -103,8 +103,8 @@ FINDERS = {
         [jax.random.normal(key(s), (9, D))] * 2, 3, per_layer=True
     ),
     "boundary": lambda s: scored(find.boundary, s, key=key(s), ratio=0.3),
-    "boundary, interior": lambda s: scored(
-        find.boundary, s, key=key(s), ratio=0.3, solver="interior"
+    "boundary, exact": lambda s: scored(
+        find.boundary, s, key=key(s), ratio=0.3, solver="exact"
     ),
     "boundary, logistic": lambda s: scored(
         find.boundary, s, key=key(s), ratio=0.3, loss="logistic"
@@ -220,7 +220,7 @@ def test_finders_work_where_there_are_several_devices(tmp_path):
     )
     paths = [folder, folder.parent, folder.parents[1]]
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4",
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
     }
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=tmp_path)
