@@ -70,22 +70,45 @@ def _line(row: dict[str, Any]) -> str:
     return f"{row['case']:<62} {speed} {numbers} {row['error']:>8.1e}"
 
 
-@main.command()
-@click.argument("model")
-def layers(model: str) -> None:
-    """Print what each layer of MODEL takes (stylegan2-256, pggan-1024, biggan-deep-128, ...)."""
-    from benchmarks import models, roofline
+def _config(model: str) -> Any:
+    """Returns the config of a model by its name."""
+    from benchmarks import models
 
     family, _, pixels = model.rpartition("-")
     makes = {"stylegan2": models.stylegan2, "pggan": models.pggan}
     if model == "biggan-deep-128":
-        config: Any = models.biggan_deep_128(128)
-    elif family in makes and pixels.isdecimal() and int(pixels) in models.SIDES:
-        config = makes[family](int(pixels))
-    else:
-        known = [f"{name}-{side}" for name in makes for side in models.SIDES]
-        raise click.UsageError(f"no model {model!r}; there are {', '.join(known)}, biggan-deep-128")
-    click.echo(roofline.table(config))
+        return models.biggan_deep_128(128)
+    if family in makes and pixels.isdecimal() and int(pixels) in models.SIDES:
+        return makes[family](int(pixels))
+    known = [f"{name}-{side}" for name in makes for side in models.SIDES]
+    raise click.UsageError(f"no model {model!r}; there are {', '.join(known)}, biggan-deep-128")
+
+
+@main.command()
+@click.argument("model")
+def layers(model: str) -> None:
+    """Print what each layer of MODEL takes (stylegan2-256, pggan-1024, biggan-deep-128, ...)."""
+    from benchmarks import roofline
+
+    click.echo(roofline.table(_config(model)))
+
+
+@main.command()
+@click.argument("model")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--precision", type=click.Choice(["exact", "fast"]), default="exact")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True)
+def kernels(model: str, batch: int, precision: str, top: int) -> None:
+    """Render with MODEL and print the kernels that take most of the time."""
+    config = _config(model)
+    from benchmarks.kernels import kernels as profiled
+
+    found = profiled(config, batch, precision)
+    click.echo(f"{model}, batch {batch}, {precision}: the slowest {top} of {len(found)} kernels")
+    click.echo(f"{'ms':>9} {'share':>6}  kernel, result")
+    for kernel in found[:top]:
+        named = f"{kernel.name} {kernel.shape}".rstrip()
+        click.echo(f"{1e3 * kernel.seconds:>9.3f} {kernel.share:>6.1%}  {named}")
 
 
 @main.command()

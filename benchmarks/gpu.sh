@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Measures a machine with a GPU, with what is installed there: downloads nothing, ends in ten minutes.
 #
-#   benchmarks/gpu.sh [OUT.json]    all suites on the GPU; goes on with OUT.json if it was begun
+#   benchmarks/gpu.sh [OUT.json]    all suites on the GPU; goes on with OUT.json if it was begun;
+#                                   writes the slowest kernels to OUT-kernels.txt
 #   benchmarks/gpu.sh --dry-run     the same steps with the smallest sizes, on the CPU
 #
 # Calls python3, or what PYTHON names.
 set -euo pipefail
 
 if [ "${1:-}" = --dry-run ]; then
-  out=$(mktemp -d)/dry-run.json size=(--quick --device cpu)
+  out=$(mktemp -d)/dry-run.json size=(--quick --device cpu) profiled=(stylegan2-32 2)
   export JAX_PLATFORMS=cpu
 else
   out=$(realpath -m "${1:-gpu.json}") size=(--suite all --device gpu)
+  profiled=(stylegan2-1024 8)
   export XLA_PYTHON_CLIENT_MEM_FRACTION=0.45 # of the GPU's memory; torch needs some, too
 fi
 cd "$(dirname "$0")/.."
@@ -37,8 +39,13 @@ if device == "gpu" and not (jax.default_backend() == "gpu" and gpus):
 CHECK
 
 status=0
-timeout 540 "$python" -m benchmarks run "${size[@]}" --out "$out" || status=$?
+timeout 440 "$python" -m benchmarks run "${size[@]}" --out "$out" || status=$?
 [ $status = 124 ] && echo "time is up: cases not reached are missing from $out" >&2
 [ -f "$out" ] && "$python" -m benchmarks table "$out"
-echo "results: $out" >&2
+for precision in exact fast; do
+  timeout 50 "$python" -m benchmarks kernels "${profiled[0]}" --batch "${profiled[1]}" \
+    --precision "$precision" || echo "kernels in $precision precision: not measured"
+done >"${out%.json}-kernels.txt"
+cat "${out%.json}-kernels.txt"
+echo "results: $out, ${out%.json}-kernels.txt" >&2
 [ $status = 124 ] || exit $status

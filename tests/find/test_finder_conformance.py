@@ -103,9 +103,7 @@ FINDERS = {
         [jax.random.normal(key(s), (9, D))] * 2, 3, per_layer=True
     ),
     "boundary": lambda s: scored(find.boundary, s, key=key(s), ratio=0.3),
-    "boundary, exact": lambda s: scored(
-        find.boundary, s, key=key(s), ratio=0.3, solver="exact"
-    ),
+    "boundary, exact": lambda s: scored(find.boundary, s, key=key(s), ratio=0.3, solver="exact"),
     "boundary, logistic": lambda s: scored(
         find.boundary, s, key=key(s), ratio=0.3, loss="logistic"
     ),
