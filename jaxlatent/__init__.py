@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxlatent.edits import Edit, edit
     from jaxlatent.errors import UserError
     from jaxlatent.generators import Generator
-    from jaxlatent.preparation import prepare
+    from jaxlatent.preparation import prepare, unprepared
     from jaxlatent.sheet import save_sheet
     from jaxlatent.sweeps import render, sweep
 
@@ -36,6 +36,7 @@ _HOMES = {
     "save": "bundle",
     "save_sheet": "sheet",
     "sweep": "sweeps",
+    "unprepared": "preparation",
 }
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "save",
     "save_sheet",
     "sweep",
+    "unprepared",
 ]
 
 

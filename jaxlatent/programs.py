@@ -61,7 +61,7 @@ class SweepWork(Work):
         def moved(codes: Array) -> Array:
             own = jax.tree.map(lambda leaf: leaf[j][:, None], self.steps)
             one = jax.vmap(lambda code, step, amount: move(code[None], step, amount[None, None])[0])
-            return one(codes, own, self.amounts[t])
+            return one(codes, own, self.amounts[t]).astype(codes.dtype)
 
         codes = self.codes[i]
         if stage != "after":

@@ -10,8 +10,10 @@ import pytest
 from conftest import STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from jaxlatent import Directions, programs, sweep
+from jaxlatent.edits import moves
 from jaxlatent.generators import BigGANConfig, PGGANConfig, StyleGAN1Config, StyleSpace
 from jaxlatent.prefix import untouched_steps
+from jaxlatent.programs import SweepWork
 
 CONFIGS = {
     "stylegan1": StyleGAN1Config((5, 4, 3), z_dim=6, w_dim=7, mapping_widths=(7,)),
@@ -100,6 +102,17 @@ def test_modes_stages_truncation_and_random_noise(monkeypatch, mode, stage):
     options = {"mode": mode, "stage": stage, "psi": 0.6, "cutoff": 5, "layers": [3, 5]}
     options |= {"noise": "random", "key": jax.random.key(3)}
     close(*both_ways(monkeypatch, *arguments, **options))
+
+
+@pytest.mark.parametrize("stage", ["before", "after"])
+def test_moved_codes_stay_of_their_type(stage):
+    generator = made("stylegan2")
+    codes, steps = (
+        codes_of(generator).astype("bfloat16"),
+        moves(generator, directions_of(generator)),
+    )
+    work = SweepWork(generator, codes, None, None, None, steps, jnp.asarray(STRENGTHS), None)
+    assert work.moved(jnp.arange(4), stage, None)[0].dtype == "bfloat16"
 
 
 def test_channels_of_the_style_space(monkeypatch):

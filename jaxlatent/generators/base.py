@@ -109,7 +109,7 @@ class Generator(Model):
         return self.num_blocks
 
     def step(self, index: int, state: State, inputs: Any) -> State:
-        """Applies one step; all in turn are the blocks in turn."""
+        """Applies one step; all in turn are the blocks in turn, which a family has to see to."""
         return self.block(index, state, inputs)
 
     @abstractmethod

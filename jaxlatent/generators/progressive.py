@@ -16,8 +16,8 @@ from jaxlatent.errors import UserError
 from jaxlatent.generators.base import MAX_SIDE, State
 from jaxlatent.generators.convolutions import conv
 from jaxlatent.generators.filters import repeat_pixels
-from jaxlatent.generators.kernels import Kernel, plain
-from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, dense
+from jaxlatent.generators.kernels import Kernel, Prepared, plain
+from jaxlatent.generators.layers import ACTIVATIONS, PRECISION, at_least_float32, dense
 from jaxlatent.generators.up_convolutions import doubled_conv
 
 GAIN = math.sqrt(2)  # on the weights here, not after the activation as from StyleGAN2 on
@@ -52,6 +52,7 @@ def activate(x: Array) -> Array:
 
 def scaled(kernel: Kernel, gain: float = GAIN) -> Kernel:
     """Returns a stored kernel, [k, k, i, o], as it acts on the input."""
+    kernel = kernel if isinstance(kernel, Prepared) else at_least_float32(kernel)
     return kernel * (gain / math.sqrt(math.prod(kernel.shape[:3])))
 
 

@@ -274,20 +274,21 @@ class Block(nnx.Module):
         }
 
     def enlarge(self, state: State, styles: Styles, noises: Sequence[Array | None]) -> State:
-        """Applies the up-sampling convolution, if there is one."""
-        if self.conv0 is None or self.skip is not None:  # which needs the features before
+        """Applies the up-sampling convolution, if there is one and nothing else reads its input."""
+        if self.conv0 is None or self.skip is not None:
             return state
         return state._replace(features=self.conv0(state.features, styles["conv0"], noises[0]))
 
     def refine(self, state: State, styles: Styles, noises: Sequence[Array | None]) -> State:
-        """Applies the other convolution; with a skip connection both."""
+        """Applies the other convolution; both where the block has a skip connection."""
         x = before = state.features
-        if self.skip is None or self.conv0 is None:
+        if self.skip is None:
             return state._replace(features=self.conv1(x, styles["conv1"], noises[-1]))
         gain = math.sqrt(0.5)
-        x = self.conv0(x, styles["conv0"], noises[0])
+        if self.conv0 is not None:
+            x = self.conv0(x, styles["conv0"], noises[0])
         x = self.conv1(x, styles["conv1"], noises[-1], gain=gain)
-        kernel = self.skip[...] * (gain / math.sqrt(before.shape[-1]))
+        kernel = at_least_float32(self.skip[...]) * (gain / math.sqrt(before.shape[-1]))
         x = x + upsample(conv(before, kernel, (0, 0)), self.config.resample_filter)
         return state._replace(features=x)
 

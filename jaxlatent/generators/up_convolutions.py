@@ -12,7 +12,7 @@ from jaxlatent.generators.convolutions import conv
 from jaxlatent.generators.correlation import correlate
 from jaxlatent.generators.filters import fir, repeat_pixels, shifted
 from jaxlatent.generators.kernels import Kernel, parts_of, plain, rescaled
-from jaxlatent.generators.layers import PRECISION
+from jaxlatent.generators.layers import PRECISION, at_least_float32
 
 
 class Phases(NamedTuple):
@@ -125,16 +125,18 @@ def doubled_conv(x: Float[Array, "n h w i"], kernel: Kernel) -> Float[Array, "n 
     if jax.default_backend() != "cpu":
         return conv(repeat_pixels(x), kernel, (1, 1))
     own = parts_of(kernel)
-    sums = (own if isinstance(own, Sums) else Sums.of(plain(kernel))).kernels.astype(x.dtype)
+    ready = own if isinstance(own, Sums) else Sums.of(at_least_float32(plain(kernel)))
+    sums = ready.kernels.astype(x.dtype)
     n, h, w = x.shape[:3]
     parts = x[None, None]
     for axis in (0, 1):  # [differences in height, in width, n, h, w, i]
         along = axis + 3
         before, after = (shifted(parts, along, by, x.shape[axis + 1]) for by in (-1, 1))
         parts = jnp.concatenate([before - parts, parts, after - parts], axis)
-    y = jnp.matmul(parts.reshape(9, -1, x.shape[3]), sums, precision=PRECISION)
-    y = y.reshape(3, 3, n, h, w, -1)
+    y = jnp.matmul(parts.reshape(9, n * h * w, x.shape[3]), sums, precision=PRECISION)
+    outputs = y.shape[-1]
+    y = y.reshape(3, 3, n, h, w, outputs)
     y = y[:2] + y[1:]
     y = y[:, :2] + y[:, 1:]
-    y = y.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, -1)
+    y = y.transpose(2, 3, 0, 4, 1, 5).reshape(n, 2 * h, 2 * w, outputs)
     return rescaled(y, kernel)

@@ -14,9 +14,9 @@ from jaxlatent.generators.correlation import correlate, pixels
 from jaxlatent.generators.layers import PRECISION
 from jaxlatent.generators.tiles import ACROSS, DOWN, Grid, combined, tiles
 
-_FEWEST = 64  # channels from which on CPUs gain by it,
-_MANY = 256  # and from which on in two dimensions, as products take longer than memory;
-_SMALLEST = 128  # pixels of all images
+_FEWEST = 64  # channels of a layer from which on CPUs gain by it,
+_MANY = 256  # and from which on in two dimensions, as products then take longer than memory
+_SMALLEST = 128  # pixels, of all images together, from which on they gain
 
 
 class Winograd(NamedTuple):
@@ -55,6 +55,7 @@ class Winograd(NamedTuple):
         n, height, width, channels = x.shape
         grid = Grid(height, width, padding, both=len(self.values[0]) > 1)
         down, across = grid.counts
+        outputs = self.values[0][0].shape[-1]
         found = iter(tiles(x, grid))
         sums = []  # [point down][output across]
         for row in self.values:
@@ -62,15 +63,16 @@ class Winograd(NamedTuple):
                 pairs = [(next(found).reshape(-1, channels), kernel) for kernel in row]
                 parts = [jnp.matmul(*pair, precision=PRECISION) for pair in pairs]
             else:
-                # a column too many: of evenly padded rows XLA computes narrow ones on one thread
+                # One column too many: with as much padding left as right, XLA (jax 0.10) gives the
+                # convolution to an operator that runs 64 channels on one thread.
                 parts = [correlate(next(found), row[0], ((0, 0), (padding, padding + 1)))]
             sums.append([combined(by, parts) for by in grid.across.outputs])
         places = [list(column) for column in zip(*sums, strict=True)]
         across = across if grid.both else width + 2 * padding - 1
         images = [
-            [combined(by, place).reshape(n, down, across, -1) for place in places]
+            [combined(by, place).reshape(n, down, across, outputs) for place in places]
             for by in DOWN.outputs
         ]
         y = jnp.stack([jnp.stack(row, axis=3) for row in images], axis=2)
-        y = y.reshape(n, down * len(DOWN.outputs), across * len(places), -1)
+        y = y.reshape(n, down * len(DOWN.outputs), across * len(places), outputs)
         return y[:, : height + 2 * padding - 2, : width + 2 * padding - 2]

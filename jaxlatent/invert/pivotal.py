@@ -17,6 +17,7 @@ from jaxlatent.find.samples import argument
 from jaxlatent.generators import Generator
 from jaxlatent.generators.base import class_weights
 from jaxlatent.invert import checks
+from jaxlatent.preparation import unprepared
 from jaxlatent.sweeps import Progress
 
 
@@ -55,7 +56,7 @@ def tune(
     Minimises squared pixels plus a perceptual distance.
 
     Args:
-        generator: the generator, which is not changed.
+        generator: the generator, which is not changed; what `prepare` computed of it is not used.
         images: of its size, in [-1, 1].
         codes: the pivots, such as `codes` of an inversion by the preset "pti".
         distance: of images; the published one is LPIPS with AlexNet.
@@ -85,7 +86,7 @@ def tune(
         label = class_weights(label, n, generator.num_classes)
     if steps < 1 or not rate > 0:
         raise UserError(f"steps must be at least 1 and rate positive, got {steps} and {rate}")
-    split: Any = nnx.split(generator, nnx.Param, ...)
+    split: Any = nnx.split(unprepared(generator), nnx.Param, ...)
     graph, weights, others = split
     measure = argument(distance)
     tuned, rendered, distances, counts = [], [], [], []

@@ -252,6 +252,8 @@ def test_half_precision_parameters(generator, codes, label):
         assert images.dtype == jnp.float32, "computed in the type of the codes"
         exact = synthesize(generator, codes, label)
         assert float(jnp.mean(jnp.abs(images - exact))) < 0.05 * float(jnp.std(exact))
+        same = synthesize(cast(half, "float32"), codes, label)
+        np.testing.assert_allclose(images, same, atol=2e-5 * float(jnp.abs(same).max()))
 
 
 def test_truncation_moves_towards_the_mean(generator, codes):

@@ -7,7 +7,7 @@ import pytest
 from conftest import filled
 
 import jaxlatent
-from jaxlatent import UserError, prepare
+from jaxlatent import UserError, prepare, unprepared
 from jaxlatent.generators import StyleGAN2Config
 from jaxlatent.generators.convolutions import conv
 from jaxlatent.generators.filters import fir, repeat_pixels
@@ -113,6 +113,18 @@ def test_it_is_known_and_saved_as_the_generator_is(tmp_path):
 def test_another_precision_is_refused():
     with pytest.raises(UserError, match="exact or fast"):
         prepare(filled(WIDE), "double")
+
+
+def test_what_is_no_generator_is_refused(lenient):
+    with pytest.raises(UserError, match="takes a generator, got a dict"):
+        prepare({})
+
+
+def test_unprepared_leads_back_for_training():
+    generator = filled(WIDE)
+    again = unprepared(prepare(generator))
+    assert jax.tree.structure(again) == jax.tree.structure(generator)
+    jax.tree.map(np.testing.assert_array_equal, again, generator)
 
 
 @pytest.mark.parametrize("both", [False, True])

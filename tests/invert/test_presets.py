@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxlatent import UserError
+from jaxlatent import UserError, prepare
 from jaxlatent.invert import (
     PRESETS,
     Downscaled,
@@ -141,8 +141,9 @@ def test_tuning_moves_the_weights_towards_each_image(stylegan2, images):
 
 def test_tuning_ends_where_it_is_enough(stylegan2, images):
     codes = stylegan2.broadcast(stylegan2.map(stylegan2.sample_z(jax.random.key(1), 2)))
-    tuned = tune(stylegan2, images, codes, distance, steps=5)
+    tuned = tune(prepare(stylegan2), images, codes, distance, steps=5)
     assert tuned.steps == (0, 0)
+    assert isinstance(tuned.generators[0].blocks[1].conv1.kernel[...], jax.Array)
     np.testing.assert_allclose(tuned.images, images, atol=1e-3)
 
 
