@@ -140,9 +140,18 @@ def table(files: tuple[Path, ...]) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="PNG file to write.")
 def plot(files: tuple[Path, ...], out: Path) -> None:
     """Draw the ratios (needs matplotlib)."""
+    from benchmarks.page import place
     from benchmarks.plots import plot as draw
 
-    draw([row for path in files for row in json.loads(path.read_text())["results"]], out)
+    records = [json.loads(path.read_text()) for path in files]
+    draw(
+        [
+            row | {"suite": f"{row['suite']}: {place(record['environment'])}"}
+            for record in records
+            for row in record["results"]
+        ],
+        out,
+    )
 
 
 if __name__ == "__main__":

@@ -7,17 +7,22 @@ from benchmarks.suites import SUITES
 
 _ABOUT = """# Performance
 
-Written by `python -m benchmarks table benchmarks/results/[cg]pu-*.json` from the files there;
-nothing on this page is typed in. A ratio is the other's time by ours, the median of pairs that
-alternate in one process; its range is from the least to the largest. Above 1 the library is faster.
-The other is the original's algorithm restated in torch (or what the original calls: numpy,
-scikit-learn), with the same weights and codes; with `--peer-path` NVIDIA's own StyleGAN2, too,
-called "original". Of several others the fastest counts; all are named with their ratios. Errors are
-the largest difference between the two results as a share of the largest number, unless said
-otherwise; rows beyond their tolerance are not timed. On one core the clock is the process's, else
-the wall's. "Of peak" is, on CPUs, the operations of the layers' direct form a second as a share of
-those of a large product of matrices (above 1 is possible: the library computes fewer, as by
-Winograd), and on GPUs the images a second as a share of what `benchmarks/roofline.py` allows.
+Written by `python -m benchmarks table benchmarks/results/[cg]pu-*.json` from the files there, its
+picture by `plot` from the same; nothing on this page is typed in. A ratio is the other's time by
+ours, the median of pairs that alternate in one process; its range is from the least to the largest.
+Above 1 the library is faster. The other is the original's algorithm restated in torch (or what the
+original calls: numpy, scikit-learn), with the same weights and codes; with `--peer-path` NVIDIA's
+own StyleGAN2, too, called "original". Of several others the fastest counts; all are named with
+their ratios. Errors are the largest difference between the two results as a share of the largest
+number, unless said otherwise; rows beyond their tolerance are not timed. On one core the clock is
+the process's, else the wall's. "Of peak" is, on CPUs, the operations of the layers' direct form a
+second as a share of those of a large product of matrices (above 1 is possible: the library computes
+fewer, as by Winograd), and on GPUs the images a second as a share of what `benchmarks/roofline.py`
+allows.
+Rows that are slower, or short of what was hoped, are explained under
+[what was tried](optimisations.md#where-it-is-slower-or-short-of-what-was-hoped).
+
+![How many times as fast each case is](images/performance.png)
 """
 _COLUMNS = (
     "case", "ours, s", "items/s", "of peak", "ratio", "range", "all ratios", "error", "compiling, s"
@@ -51,15 +56,16 @@ def page(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def place(machine: dict[str, Any]) -> str:
+    """Returns the device and how many cores of the machine were used."""
+    return f"{machine['device']}, {machine['cores']} core{'s' * (machine['cores'] > 1)}"
+
+
 def _machine(machine: dict[str, Any]) -> str:
     """Returns a section's title and what its files have in common."""
     versions = ("jaxlatent", "jax", "torch", "scikit-learn", "numpy", "python")
     told = ", ".join(f"{name} {machine[name] or 'missing'}" for name in versions)
-    cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
-    return (
-        f"## {machine['device']}, {cores}\n\n{machine['machine']}; {told}; "
-        f"{machine['allocator']} allocator"
-    )
+    return f"## {place(machine)}\n\n{machine['machine']}; {told}; {machine['allocator']} allocator"
 
 
 def _all(records: Sequence[dict[str, Any]], name: str) -> list[float | None]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import jax
@@ -225,3 +226,12 @@ def test_both_sides_have_as_many_threads_as_there_are_cores(asked):
     )
     count = str(asked or len(os.sched_getaffinity(0)))
     assert done.stdout.split() == [count] * 3
+
+
+def test_the_page_is_what_the_committed_results_make():
+    root = Path(__file__).parents[1]
+    files = sorted((root / "benchmarks" / "results").glob("[cg]pu-*.json"))
+    records = [json.loads(file.read_text()) for file in files]
+    assert (root / "docs" / "performance.md").read_text() == page(records)
+    rows = [row for record in records for row in record["results"]]
+    assert all(row["error"] is not None and row["ratio"] is not None for row in rows)
