@@ -25,6 +25,7 @@ Values = Float[Array | np.ndarray, "_ d"]
 SIGN_ANCHOR = "the attribute grows"
 TARGETS = ("standardised", "logits", "raw")
 
+_CHUNK = 2048  # codes that are joined with their targets at once, in float64
 _LOGIT_BOUND = 6.0  # where TL-GAN cuts off too: arctanh(2 p - 1) = 3
 
 
@@ -189,7 +190,9 @@ def linear_map_sweep(
         raise UserError(f"targets that do not vary: {', '.join(constant)}")
     if kind == "standardised":
         y = (y - center) / spread
-    found = covariance(np.concatenate([np.asarray(codes, np.float64), y], axis=1))
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(y), _CHUNK)]
+    x = np.asarray(codes)
+    found = covariance(np.concatenate([x[p], y[p]], axis=1) for p in parts)
     d = codes.shape[1]
     share = (found.count - 1) / found.count
     matrix = found.matrix * share
@@ -215,7 +218,7 @@ def linear_map_sweep(
     if lost:
         raise UserError(f"nothing of these can be predicted: {', '.join(lost)}; leave them out")
     residual = variances[None] - 2 * np.einsum("sad,ad->sa", w, matrix[d:, :d])
-    residual += np.einsum("sad,de,sae->sa", w, matrix[:d, :d], w)
+    residual += np.einsum("sad,sad->sa", w @ matrix[:d, :d], w)
     grams = w @ np.swapaxes(w, 1, 2)
     a = len(names)
     cosines = np.abs(grams / (lengths[:, :, None] * lengths[:, None]))
