@@ -44,6 +44,7 @@ def compare(
     rounds: int,
     tolerance: float | None = None,
     difference: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    plain: Work | None = None,
 ) -> dict[str, Any]:
     """Times ways to do the same work, in turn, and reports ratios and the largest difference.
 
@@ -61,6 +62,8 @@ def compare(
         tolerance: how large the difference may be; above it nothing is timed. `None` if results
             are not compared.
         difference: of the library's result and another's.
+        plain: the library's way with a generator as it was loaded, not prepared; timed in turn with
+            the others, for a ratio of its own.
 
     Returns:
         A record; `ratio` is `None` where the results differ or there is no other.
@@ -75,7 +78,9 @@ def compare(
     if error is not None and tolerance is not None and not error <= tolerance:
         return row | {"ratio": None, "note": "parity failed: not timed"}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    works = {"": ours, **peers}
+    works = {"": ours, **peers} | ({"plain": plain} if plain else {})
+    if plain:
+        jax.block_until_ready(plain())
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for index in range(rounds):
         for name in list(works)[:: -1 if index % 2 else 1]:
@@ -96,6 +101,8 @@ def compare(
     if not peers:
         return row | {"ratio": None, "note": NO_TORCH}
     best = min(peers, key=lambda name: statistics.median(ratios[name]))
+    if plain:
+        row["ratio_plain"] = seconds[best] / seconds["plain"]
     return row | {
         "other_s": seconds[best],
         "ratio": statistics.median(ratios[best]),
@@ -147,9 +154,12 @@ def environment() -> dict[str, Any]:
 
 
 def _source() -> str:
-    """Returns a name for the library's code, which is more than its version while it grows."""
+    """Returns a name for the code that is measured and measures, which grows between versions."""
     digest = hashlib.sha256()
-    for file in sorted(Path(jaxlatent.__file__).parent.rglob("*.py")):
+    here = Path(__file__).parent
+    files = [*Path(jaxlatent.__file__).parent.rglob("*.py"), here / "harness.py"]
+    files += [here / "models.py", *here.glob("suites/*.py"), *here.glob("peers/*.py")]
+    for file in sorted(files):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+import click
+
 # Else glibc gives every array above 32 MiB back to the system and takes it again page by page,
 # on both sides, but not equally: torch's 256 px, batch 4, takes seven times as long.
 KEPT = {
@@ -19,14 +21,27 @@ _THREADS = ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBL
 _MARK = "JAXLATENT_BENCHMARK"
 
 
-def settle(threads: int, device: str, default_allocator: bool) -> None:
-    """Starts the program again on as many cores, with an allocator that keeps what it has."""
+def settle(asked: int, device: str, default_allocator: bool) -> None:
+    """Starts the program again on as many cores, with an allocator that keeps what it has.
+
+    Args:
+        asked: number of cores; 0 is all.
+        device: "cpu" or "gpu".
+        default_allocator: whether to leave the allocator as it is.
+
+    Raises:
+        click.UsageError: if there are not so many cores.
+    """
     if _MARK in os.environ:
         return
     changes = {} if default_allocator else KEPT
-    if threads:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
-    changes = changes | dict.fromkeys(_THREADS, str(len(os.sched_getaffinity(0))))
+    if asked:
+        if not hasattr(os, "sched_setaffinity"):
+            raise click.UsageError("this system does not let a process choose cores; no --threads")
+        if asked > threads():
+            raise click.UsageError(f"--threads {asked} are more than the {threads()} cores here")
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-asked:])
+    changes = changes | dict.fromkeys(_THREADS, str(threads()))
     if device == "cpu":
         changes = changes | {"JAX_PLATFORMS": "cpu"}
     environment = os.environ | changes | {_MARK: "1"}
@@ -35,7 +50,9 @@ def settle(threads: int, device: str, default_allocator: bool) -> None:
 
 def threads() -> int:
     """Returns the number of cores that the process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def torch_with_threads() -> Any:

@@ -30,26 +30,26 @@ def torch_peer(generator: StyleGAN2, fused: bool) -> Any:
         return tensor(layer.matrix()).T.contiguous(), tensor(layer.bias[...])
 
     taps = tensor(config.resample_filter)
-    filter2d = torch.outer(taps, taps)[None, None]
 
-    def blur(x: Any, padding: tuple[int, int], gain: float) -> Any:
+    def blur(x: Any, taps: Any, padding: tuple[int, int], gain: float) -> Any:
         channels = x.shape[1]
         x = functional.pad(x, padding * 2)
-        kernel = (gain * filter2d).flip((2, 3)).expand(channels, 1, -1, -1)
+        kernel = (gain * torch.outer(taps, taps)).flip((0, 1)).expand(channels, 1, -1, -1)
         return functional.conv2d(x, kernel, groups=channels)
 
-    def up_image(x: Any) -> Any:
+    def up_image(x: Any, taps: Any) -> Any:
         n, c, h, w = x.shape
         spread = functional.pad(x.reshape(n, c, h, 1, w, 1), (0, 1, 0, 0, 0, 1))
-        return blur(spread.reshape(n, c, 2 * h, 2 * w), (2, 1), 4.0)
+        return blur(spread.reshape(n, c, 2 * h, 2 * w), taps, (2, 1), 4.0)
 
-    def convolve(x: Any, kernel: Any, style: Any, up: bool, demodulate: bool) -> Any:
+    def convolve(x: Any, kernel: Any, style: Any, taps: Any, demodulate: bool) -> Any:
+        up = taps is not None
         n, (out, inputs, side, _) = len(x), kernel.shape
         if not fused:
             y = x * style[:, :, None, None]
             if up:
                 y = functional.conv_transpose2d(y, kernel.transpose(0, 1).flip((2, 3)), stride=2)
-                y = blur(y, (1, 1), 4.0)
+                y = blur(y, taps, (1, 1), 4.0)
             else:
                 y = functional.conv2d(y, kernel, padding=side // 2)
             if demodulate:
@@ -64,7 +64,7 @@ def torch_peer(generator: StyleGAN2, fused: bool) -> Any:
         if up:
             kernels = kernels.transpose(1, 2).reshape(n * inputs, out, side, side).flip((2, 3))
             y = functional.conv_transpose2d(x, kernels, stride=2, groups=n)
-            return blur(y.reshape(n, out, *y.shape[2:]), (1, 1), 4.0)
+            return blur(y.reshape(n, out, *y.shape[2:]), taps, (1, 1), 4.0)
         kernels = kernels.reshape(n * out, inputs, side, side)
         y = functional.conv2d(x, kernels, padding=side // 2, groups=n)
         return y.reshape(n, out, *y.shape[2:])
@@ -77,7 +77,8 @@ def torch_peer(generator: StyleGAN2, fused: bool) -> Any:
             weight, bias = affine(layer.affine)
             self.weight, self.shift = torch.nn.Parameter(weight), torch.nn.Parameter(bias)
             self.bias = torch.nn.Parameter(tensor(layer.bias[...]))
-            self.image, self.up = image, up
+            self.image = image
+            self.register_buffer("taps", taps.clone() if up else None)
             noisy = not image and config.use_noise
             noise = layer.noise[...] * layer.noise_strength[...] if noisy else np.zeros((1, 1))
             self.noise = torch.nn.Parameter(tensor(noise))
@@ -86,8 +87,8 @@ def torch_peer(generator: StyleGAN2, fused: bool) -> Any:
             style = functional.linear(code, self.weight, self.shift)
             if self.image:
                 style = style / math.sqrt(style.shape[1])
-                return convolve(x, self.kernel, style, False, False) + self.bias[:, None, None]
-            y = convolve(x, self.kernel, style, self.up, True) + self.noise
+                return convolve(x, self.kernel, style, None, False) + self.bias[:, None, None]
+            y = convolve(x, self.kernel, style, self.taps, True) + self.noise
             y = functional.leaky_relu(y + self.bias[:, None, None], 0.2)
             return y * math.sqrt(2)
 
@@ -103,6 +104,7 @@ def torch_peer(generator: StyleGAN2, fused: bool) -> Any:
                 if layer is not None
             ]
             self.layers = torch.nn.ModuleList(layers)
+            self.register_buffer("taps", taps)
 
         def forward(self, codes: Any) -> Any:
             x = self.const[None].expand(len(codes), -1, -1, -1)
@@ -110,7 +112,7 @@ def torch_peer(generator: StyleGAN2, fused: bool) -> Any:
             for layer in self.layers:
                 y = layer(x, codes[:, row])
                 if layer.image:  # reads the code of the next convolution
-                    image = y if image is None else up_image(image) + y
+                    image = y if image is None else up_image(image, self.taps) + y
                 else:
                     x, row = y, row + 1
             return image

@@ -14,6 +14,7 @@ _FIRST = 10.0  # stiffness of the springs, times the mean square of a sample's l
 _EASY = 3  # steps up to which springs were easily brought to rest, and may become
 _FASTER, _SLOWER = 3.0, 1.5  # this much stiffer; otherwise this much
 _LOOSE = 0.3  # energy of what is unbalanced, by that of the springs, up to which these rest
+_HALVINGS = 60  # of a step, after which it is nothing
 _ROUGH = 1e4  # stiffness, times that mean square, up to which float32 does for the curvature
 
 
@@ -71,11 +72,11 @@ def _hinge(b: Float[np.ndarray, "r e"], c: float) -> Optimum:
     while steps < _STEPS and idle < _PATIENCE:
         new = springs.forces(margins, c)
         pull, forces = pull + _product(new - forces, b), new
+        point, objective = w, _objective(w, margins, c)
         least = margins.min()
-        longer = 1 / least if 0.9 < least < 1 else 1.0  # no loss is left then, if c is huge
-        point = longer * w
-        losses = np.maximum(0, 1 - longer * margins) * c
-        objective = float(point[:-1] @ point[:-1] / 2 + losses.sum())
+        if 0.9 < least < 1:  # no loss is left of a weight that is longer, which c may ask for
+            far, there = w / least, _objective(w / least, margins / least, c)
+            point, objective = (far, there) if there < objective else (point, objective)
         dual = forces.sum() - pull[:-1] @ pull[:-1] / 2
         unbalanced = (1 + abs(point[-1])) * abs(pull[-1])  # as the best intercept is not known
         gap = float(abs(objective - dual) + unbalanced)
@@ -101,7 +102,11 @@ def _hinge(b: Float[np.ndarray, "r e"], c: float) -> Optimum:
         change = b @ move
         length = _length(springs, c, margins, change, w[:-1], move[:-1])
         w, margins, steps = w + length * move, margins + length * change, steps + 1
-    return best
+    return best._replace(steps=steps)
+
+
+def _objective(w: Float[np.ndarray, " e"], margins: Float[np.ndarray, " r"], c: float) -> float:
+    return float(w[:-1] @ w[:-1] / 2 + c * np.maximum(0, 1 - margins).sum())
 
 
 def _product(
@@ -142,7 +147,9 @@ def _length(
         low, high = high, 4 * high
     if abs(slope(high)) <= -1e-6 * first:
         return high
-    while high - low > 1e-3 * high:
+    for _ in range(_HALVINGS):
+        if high - low <= 1e-3 * high:
+            break
         middle = (low + high) / 2
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return high

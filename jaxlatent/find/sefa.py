@@ -80,9 +80,10 @@ def _largest(
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
     """Returns the largest eigenvalues and the vectors of the rows' products."""
     d = a.shape[1]
-    norms = np.sqrt(np.einsum("od,od->o", a, a))[:, None]
-    a = a / np.where(norms > 0, norms, 1)
-    gram = a.T @ a
+    with np.errstate(invalid="ignore"):  # of weights that are not finite, which is told below
+        norms = np.sqrt(np.einsum("od,od->o", a, a, dtype=np.float64))[:, None]
+        a = (a / np.where(norms > 0, norms, 1)).astype(np.float32)
+        gram = a.T @ a
     if not np.isfinite(gram).all():  # which no set of directions may hold
         return np.full(k, np.nan), np.full((k, d), np.nan)
     values, columns = scipy.linalg.eigh(

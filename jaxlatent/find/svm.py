@@ -30,7 +30,7 @@ class LinearFit(NamedTuple):
         objective: [a], what was minimised.
         gap: [a], bound of how far the objective is above its minimum. The weight is within
             `sqrt(2 gap)` of the optimal one, since half its square is part of the objective.
-        iterations: [a].
+        iterations: [a], Newton steps that were taken.
     """
 
     weight: Float[np.ndarray, "a d"]
@@ -80,7 +80,7 @@ def linear_svm(
     rows, signs = np.asarray(rows), np.asarray(signs)
     names = names or [f"problem {i}" for i in range(len(rows))]
     check_options(loss, c)
-    flattened("codes", codes)  # checks them
+    codes, _ = flattened("codes", codes)
     _check(len(codes), rows, signs, names)
     if loss == "hinge":
         fit = _fit_hinge(np.asarray(codes), rows, signs, c)
@@ -112,10 +112,13 @@ def check_options(loss: str, c: float) -> None:
 
 
 def _check(n: int, rows: np.ndarray, signs: np.ndarray, names: Sequence[str]) -> None:
-    if rows.shape != signs.shape or len(names) != len(rows):
+    if rows.ndim != 2 or rows.shape != signs.shape or len(names) != len(rows):
         raise UserError(
-            f"rows, signs and names must agree, got {rows.shape}, {signs.shape}, {len(names)}"
+            "rows and signs must be [problems, samples], with a name for each problem if any, got "
+            f"{list(rows.shape)}, {list(signs.shape)} and {len(names)} names"
         )
+    if not np.issubdtype(rows.dtype, np.integer):
+        raise UserError(f"rows must be indices of samples, got {rows.dtype}")
     if not rows.size or not 0 <= rows.min() <= rows.max() < n:
         raise UserError(f"rows must be some of 0 to {n - 1}")
     one = [names[i] for i, s in enumerate(signs) if not s.min() < 0 < s.max()]

@@ -138,9 +138,9 @@ def test_no_more_than_half_is_chosen():
 
 
 def test_the_solver_is_chosen_by_size(monkeypatch):
-    assert boundary(CODES, SCORES, KEY, ratio=0.1).parameters["solver"] == "sklearn"
-    monkeypatch.setattr(sys.modules["jaxlatent.find.boundary"], "_SAMPLES", 400)
     assert boundary(CODES, SCORES, KEY, ratio=0.1).parameters["solver"] == "exact"
+    monkeypatch.setattr(sys.modules["jaxlatent.find.boundary"], "_SAMPLES", 420)
+    assert boundary(CODES, SCORES, KEY, ratio=0.1).parameters["solver"] == "sklearn"
 
 
 def test_errors(lenient):

@@ -121,15 +121,20 @@ def test_little_and_much_weight(loss):
         assert (y * (x @ fit.weight[0] + fit.intercept[0])).min() > 1 - 1e-3
 
 
-def test_a_problem_does_not_depend_on_the_others(monkeypatch):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_problem_does_not_depend_on_the_others(loss, monkeypatch):
     """Nor on how many are solved side by side."""
     problems = list(difficult().values())
     codes, rows, signs = stacked(problems)
-    together = linear_svm(codes, rows, signs)
+    together = linear_svm(codes, rows, signs, loss)
     monkeypatch.setattr("jaxlatent.find.svm._BYTES", 1)
-    one_by_one = linear_svm(codes, rows, signs)
+    if loss == "hinge":  # whose problems are solved one by one anyway
+        apart = [linear_svm(codes, rows[i : i + 1], signs[i : i + 1]) for i in range(len(rows))]
+        weight = np.concatenate([fit.weight for fit in apart])
+    else:
+        weight = linear_svm(codes, rows, signs, loss).weight
     lengths = np.linalg.norm(together.weight, axis=1)
-    distances = np.linalg.norm(together.weight - one_by_one.weight, axis=1)
+    distances = np.linalg.norm(together.weight - weight, axis=1)
     assert (distances <= 1e-4 * lengths).all()
 
 
@@ -182,9 +187,25 @@ def test_arguments_that_do_not_go_together(lenient):
         linear_svm(x, rows, np.abs(signs), names=["smile"])
     with pytest.raises(UserError, match="rows must be some of 0 to 19"):
         linear_svm(x, rows + 1, signs)
-    with pytest.raises(UserError, match="must agree"):
+    with pytest.raises(UserError, match="a name for each problem"):
         linear_svm(x, rows, signs, names=["a", "b"])
     with pytest.raises(UserError, match="codes hold numbers that are not finite"):
         linear_svm(x * 1e200, rows, signs)
     with pytest.raises(UserError, match="codes hold numbers that are not finite"):
         linear_svm(jnp.asarray(x).at[3, 2].set(jnp.nan), rows, signs)
+
+
+@pytest.mark.parametrize("a", [0.66, 0.68, 0.69, 0.7, 0.72])
+def test_margins_that_are_almost_reached(a):
+    """Where a longer weight would leave no loss, it may not be worth its length."""
+    fit = linear_svm(np.array([[-a], [a]]), np.array([[0, 1]]), np.array([[-1, 1]]))
+    np.testing.assert_allclose(fit.weight, min(2 * a, 1 / a), rtol=1e-4)
+
+
+def test_nothing_to_find_is_found_quickly():
+    """Of classes that no plane parts better than none, the weight is 0."""
+    x = np.random.default_rng(0).standard_normal((2000, 8)).astype(np.float32)
+    y = np.where(np.arange(2000) < 2, 1, -1)
+    fit = linear_svm(x, np.arange(2000)[None], y[None])
+    assert np.linalg.norm(fit.weight) < 1e-6
+    assert fit.iterations < 300
