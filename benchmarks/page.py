@@ -10,30 +10,35 @@ _ABOUT = """# Performance
 Written by `python -m benchmarks table benchmarks/results/[cg]pu-*.json` from the files there, its
 picture by `plot` from the same; nothing on this page is typed in. A ratio is the other's time by
 ours, the median of pairs that alternate in one process; its range is from the least to the largest.
-Above 1 the library is faster. The other is the original's algorithm restated in torch (or what the
-original calls: numpy, scikit-learn), with the same weights and codes; with `--peer-path` NVIDIA's
-own StyleGAN2, too, called "original". Of several others the fastest counts; all are named with
-their ratios. Errors are the largest difference between the two results as a share of the largest
-number, unless said otherwise; rows beyond their tolerance are not timed. On one core the clock is
-the process's, else the wall's. "Of peak" is, on CPUs, the operations of the layers' direct form a
-second as a share of those of a large product of matrices (above 1 is possible: the library computes
-fewer, as by Winograd), and on GPUs the images a second as a share of what `benchmarks/roofline.py`
-allows.
+Above 1 the library is faster. Generators are of published kinds, with random weights. They are
+prepared (`jaxlatent.prepare`): in sweeps and inversions as a part of the work, in the rows of
+synthesis before the clock starts. There "preparing" is what it takes once its programs are
+compiled, and "as loaded" the ratio without it, of the same generator as it was read. The other is
+the original's algorithm restated in torch (or what the original calls: numpy, scikit-learn), with
+the same weights and codes; with `--peer-path` NVIDIA's own StyleGAN2, too, called "original". Of
+several others the fastest counts; all are named with their ratios. Errors are the largest
+difference between the two results as a share of the largest number, unless said otherwise; rows
+beyond their tolerance are not timed. On one core the clock is the process's, else the wall's. "Of
+peak" is, on CPUs, the operations of the layers' direct form a second as a share of those of a large
+product of matrices (above 1 is possible: the library computes fewer, as by Winograd), and on GPUs
+the images a second as a share of what `benchmarks/roofline.py` allows.
 Rows that are slower, or short of what was hoped, are explained under
 [what was tried](optimisations.md#where-it-is-slower-or-short-of-what-was-hoped).
 
 ![How many times as fast each case is](images/performance.png)
 """
 _COLUMNS = (
-    "case", "ours, s", "items/s", "of peak", "ratio", "range", "all ratios", "error", "compiling, s"
+    "case", "ours, s", "items/s", "of peak", "ratio", "range", "pairs", "all ratios", "as loaded",
+    "error", "preparing, s", "compiling, s",
 )  # fmt: skip
-_UNMEASURED = """## GPU and TPU
+_UNMEASURED = """## GPU
 
-Not measured: no such device was at hand. `benchmarks/gpu.sh OUT.json` measures one with what is
-installed on its machine, downloads nothing and takes less than ten minutes; `--dry-run` tries it on
-the CPU. Of one StyleGAN2's images a second, what the arithmetic and the memory allow (bfloat16,
-computed by `benchmarks/roofline.py`, no measurement):
+Not measured: none was at hand. `benchmarks/gpu.sh OUT.json` measures one with what is installed on
+its machine, downloads nothing and takes less than ten minutes; what it did not reach it measures
+when it is called again; `--dry-run` tries it on the CPU. What devices allow is images a second in
+bfloat16 by their arithmetic and memory, as `benchmarks/roofline.py` computes it.
 """
+_HOPES = {"1024 px, base 32k": "30% of H100", "256 px, base 32k": "45% of H100"}
 
 
 def page(records: Sequence[dict[str, Any]]) -> str:
@@ -44,11 +49,14 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         machines.setdefault(_machine(record["environment"]), []).append(record)
     for machine, same in machines.items():
         peaks = [p for p in _all(same, "peak_gflops") if p is not None]
+        rows = [row for record in same for row in record["results"]]
         parts.append(
-            f"{machine}; load at the start {_range(_all(same, 'load'))}"
+            f"{machine}; load {_range([row.get('load') for row in rows])}"
             f"{f'; peak {_range(peaks)} GFLOP/s' if peaks else ''}.\n"
         )
-        rows = [row for record in same for row in record["results"]]
+        commands = [f"`{line}`" for record in same for line in record.get("commands", [])]
+        if commands:
+            parts.append(f"Measured by {', '.join(dict.fromkeys(commands))}.\n")
         suites = {suite: [row for row in rows if row["suite"] == suite] for suite in SUITES}
         parts += [_suite(suite, found) for suite, found in suites.items() if found]
     if not any("(gpu)" in record["environment"]["device"] for record in records):
@@ -102,7 +110,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ratio, ends, every = row["note"] if row["ratio"] is None else "", "", ""
     if row["ratio"] is not None:
         ratio = f"**{row['ratio']:.2f}**{' (slower)' if row['ratio'] < 1 else ''}"
-        ends = f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}"
+        many = row.get("rounds") != 1
+        ends = f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}" if many else ""
         every = ", ".join(f"{name} {value:.2f}" for name, value in row["ratios"].items())
     stages = [row[s] for s in ("trace_s", "lower_s", "compile_s") if s in row]
     return [
@@ -112,8 +121,11 @@ def _cells(row: dict[str, Any]) -> list[str]:
         cell("peak_share", ".2f"),
         ratio,
         ends,
+        cell("rounds", "d"),
         every,
+        cell("ratio_plain", ".2f"),
         cell("error", ".1e"),
+        cell("prepare_s", ".2f"),
         f"{sum(stages):.1f}" if stages else "",
     ]
 
@@ -127,8 +139,11 @@ def _limits() -> str:
         "256 px, base 16k": models.stylegan2(256),
         "256 px, base 32k": models.stylegan2(256, 32768),
     }
-    lines = ["| StyleGAN2 | " + " | ".join(PEAKS) + " |", "|---" * (len(PEAKS) + 1) + "|"]
+    columns = ["StyleGAN2", *(f"{device} allows" for device in PEAKS), "hoped for", "measured"]
+    rows = [columns, ["---"] * len(columns)]
     for name, config in cases.items():
         limits = [f"{limit(config, device, 'bfloat16', 8):.0f}" for device in PEAKS]
-        lines.append(f"| {name} | " + " | ".join(limits) + " |")
-    return "\n".join([*lines, ""])
+        rows.append([name, *limits, _HOPES.get(name, ""), "not measured"])
+    peer = ["against torch on the same GPU", *[""] * len(PEAKS), "1.5 times as fast"]
+    rows.append([*peer, "not measured"])
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), ""])

@@ -1,6 +1,7 @@
 """A picture of the ratios of a run: one bar for each case, grouped by suite."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from jaxlatent.errors import UserError
@@ -34,6 +35,9 @@ def plot(records: list[dict[str, Any]], path: str | os.PathLike[str]) -> None:
         raise UserError("plots need matplotlib; pip install 'jaxlatent[benchmarks]'") from None
     suites = list(dict.fromkeys(row["suite"] for row in rows))
     groups = [[row for row in rows if row["suite"] == suite] for suite in suites]
+    known = FigureCanvasAgg.get_supported_filetypes()
+    if Path(path).suffix.lower().lstrip(".") not in known:
+        raise UserError(f"{os.fspath(path)!r} must end in one of {', '.join(sorted(known))}")
     with atomic_file(path) as temporary:
         figure = Figure(
             figsize=(10, 1 + _ROW * (len(rows) + 2 * len(groups))), layout="constrained"

@@ -63,3 +63,16 @@ def torch_with_threads() -> Any:
         return None
     torch.set_num_threads(threads())
     return torch
+
+
+def need_gpu(torch: Any) -> None:
+    """Raises `click.UsageError` if JAX, or torch if it is there, sees no GPU."""
+    import jax
+
+    blind = [] if jax.default_backend() == "gpu" else ["jax"]
+    if torch is not None and not torch.cuda.is_available():
+        blind.append("torch")
+    if blind:
+        raise click.UsageError(
+            f"--device gpu: {' and '.join(blind)} sees no GPU; install the CUDA builds"
+        )

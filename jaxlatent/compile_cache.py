@@ -20,7 +20,10 @@ def switch_on() -> None:
     A folder that cannot be written is told in a line, and nothing is kept.
     """
     place = os.environ.get("JAXLATENT_CACHE", "")
-    if place == "off" or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if place == "off":
+        return
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        _keep_all()
         return
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -39,6 +42,11 @@ def switch_on() -> None:
         )
         return
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    _keep_all()
+
+
+def _keep_all() -> None:
+    """Has JAX keep programs that are small or quickly compiled, too, unless told otherwise."""
     for name, value in _KEPT.items():
         os.environ.setdefault(name, value)
 

@@ -68,12 +68,18 @@ def chunk_size(
         budget: bytes of working memory; `None` for the default of the backend.
         most: no more than these at once, whatever the budget.
 
+    Raises:
+        UserError: if the budget is no whole number above 0.
+
     Example:
         >>> import jax.numpy as jnp
         >>> chunk_size(lambda x: x * 2, jnp.zeros((1, 1000)), total=15, budget=100_000)
         8
     """
     budget = default_budget() if budget is None else budget
+    if not 1 <= budget < math.inf or budget != int(budget):
+        raise UserError(f"budget must be a number of bytes above 0, got {budget}")
+    budget = int(budget)
     widest = max(1, _widest(jax.make_jaxpr(function)(*one).jaxpr))
     most = max(1, min(total, _MOST, most, 2 * budget // (3 * widest)))
     return math.ceil(total / math.ceil(total / most))

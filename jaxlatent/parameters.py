@@ -128,7 +128,8 @@ def parameters(model: Model) -> dict[str, jax.Array]:
 def reconfigured(model: Model, **changes: Any) -> Model:
     """Returns a network of the same weights with some fields of its config changed.
 
-    Such as the truncation of a BigGAN's statistics, or the level of detail of a PGGAN.
+    Such as the truncation of a BigGAN's statistics, or the level of detail of a PGGAN. What
+    `prepare` computed is left out.
 
     Raises:
         UserError: if the config is impossible, or asks for other parameters.
@@ -150,7 +151,7 @@ def cast(model: Model, dtype: Any) -> Model:
     """Returns a network with its trained parameters in another floating type.
 
     Statistics, constant noise and averages stay as they are. What a network computes in is the
-    type of its input, not of its parameters.
+    type of its input, not of its parameters. What `prepare` computed is left out.
 
     Args:
         model: any network.

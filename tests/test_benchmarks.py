@@ -19,6 +19,7 @@ from benchmarks.harness import compare, environment, with_torch
 from benchmarks.page import page
 from benchmarks.peers import stylegan2
 from benchmarks.peers.inversion import one_after_the_other, torch_peer
+from benchmarks.process import need_gpu
 from benchmarks.records import measured
 from benchmarks.suites import Case, Size, find, invert, sweep, synth
 from jaxlatent.invert import Recipe, Schedule
@@ -70,25 +71,28 @@ def test_what_differs_is_not_timed():
 SUITE = {"suite": "synth"}
 ROW = SUITE | {
     "case": "one", "items": 1, "ours_s": 0.5, "items_per_s": 2.0, "ratio": 0.5, "ratio_min": 0.4,
-    "ratio_max": 0.6, "ratios": {"torch": 0.5}, "error": 1e-7, "compile_s": 1.25,
+    "ratio_max": 0.6, "ratios": {"torch": 0.5}, "error": 1e-7, "compile_s": 1.25, "rounds": 5,
+    "ratio_plain": 0.4, "prepare_s": 0.125, "load": 1.3,
 }  # fmt: skip
 
 
 def test_the_page_keeps_what_is_slower_and_what_is_not_measured():
     text = page([{"environment": environment(), "results": [ROW]}])
     assert (
-        "| one | 0.5 | 2 |  | **0.50** (slower) | 0.40 to 0.60 | torch 0.50 | 1.0e-07 | 1.2 |"
-        in text
+        "| one | 0.5 | 2 |  | **0.50** (slower) | 0.40 to 0.60 | 5 | torch 0.50 | 0.40 | 1.0e-07 "
+        "| 0.12 | 1.2 |" in text
     )
     assert "Not measured" in text
+    once = page([{"environment": environment(), "results": [ROW | {"rounds": 1}]}])
+    assert "**0.50** (slower) |  | 1 |" in once, "one pair has no range"
     assert "H100" in text
 
 
 def test_one_section_for_a_machine_and_suites_in_order():
-    here, more = environment() | {"load": 0.5, "peak_gflops": 60.0}, ROW | {"case": "two"}
+    here, more = environment() | {"peak_gflops": 60.0}, ROW | {"case": "two", "load": 0.5}
     last = [*(more | {"suite": suite} for suite in ("invert", "sweep")), ROW]
     records = [
-        {"environment": here | {"load": 1.3}, "results": [more | {"suite": "find"}]},
+        {"environment": here, "results": [more | {"suite": "find"}], "commands": ["a b"]},
         {"environment": here | {"cores": 99}, "results": [more]},
         {"environment": here, "results": last},
     ]
@@ -96,8 +100,9 @@ def test_one_section_for_a_machine_and_suites_in_order():
     titles = [line for line in lines if line.startswith(("### ", "## "))]
     assert titles[1:5] == ["### synth", "### sweep", "### find", "### invert"]
     assert "99 cores" in titles[5]
-    assert titles[6:] == ["### synth", "## GPU and TPU"]
-    assert "load at the start 0.5 to 1.3; peak 60.0 GFLOP/s." in "\n".join(lines)
+    assert titles[6:] == ["### synth", "## GPU"]
+    assert "load 0.5 to 1.3; peak 60.0 GFLOP/s." in "\n".join(lines)
+    assert "Measured by `a b`." in lines
 
 
 def test_the_share_of_the_peak_is_a_column():
@@ -110,17 +115,21 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     out, measured_cases = tmp_path / "out.json", []
 
     def case(name):
-        return Case("synth", name, lambda: measured_cases.append(name) or {"case": name})
+        row = {"case": name, "ratio": 1.0}
+        return Case("synth", name, lambda: measured_cases.append(name) or row)
 
-    first = measured([case("a"), case("b")], out)
+    first = measured([case("a"), case("b")], out, command="one")
     assert next(first)["case"] == "a"  # interrupted here
-    rows = list(measured([case("a"), case("b")], out))
-    assert [row["case"] for row in rows] == ["a", "b"] == measured_cases
+    rows = list(measured([case("a"), case("b")], out, command="two"))
+    assert [row["case"] for row in rows] == ["b"]
+    assert measured_cases == ["a", "b"]
     held = json.loads(out.read_text())
     assert [row["suite"] for row in held["results"]] == ["synth", "synth"]
+    assert held["commands"] == ["one", "two"]
     held["environment"] |= {"load": 99.0, "peak_gflops": 1.0}  # these vary from run to run
     out.write_text(json.dumps(held))
-    assert len(list(measured([case("c")], out))) == 3
+    assert len(list(measured([case("b"), case("c")], out))) == 1
+    assert len(json.loads(out.read_text())["results"]) == 3
     with pytest.raises(click.UsageError, match=r"original was None, is training\.networks;"):
         next(measured([case("d")], out, "training.networks"))
     held["environment"]["jax"] = "0.1"
@@ -133,9 +142,68 @@ def test_two_results_are_compared(tmp_path):
     files = []
     for index, seconds in enumerate((0.5, 0.25)):
         files.append(tmp_path / f"{index}.json")
-        files[-1].write_text(json.dumps({"results": [ROW | {"ours_s": seconds}]}))
+        place = {"device": "cpu", "cores": index}
+        record = {"environment": place, "results": [ROW | {"ours_s": seconds}]}
+        files[-1].write_text(json.dumps(record))
     told = CliRunner().invoke(main, ["compare", *map(str, files)])
-    assert told.output.split() == ["one", "2.00"]
+    assert told.stdout.split() == ["one", "2.00"]
+    assert told.stderr == "not alike: cores was 0, is 1\n"
+
+
+def test_what_cannot_be_measured_is_told_and_tried_again(tmp_path):
+    out, left = tmp_path / "out.json", [MemoryError("no room\nfor it")]
+
+    def run():
+        if left:
+            raise left.pop()
+        return {"case": "a", "ratio": 1.0}
+
+    cases = [Case("synth", "a", run), Case("synth", "b", lambda: {"case": "b", "ratio": 1.0})]
+    rows = list(measured(cases, out))
+    assert rows[0]["note"] == "not measured: MemoryError: no room"
+    assert rows[1]["case"] == "b", "the others are measured"
+    assert "MemoryError" in page([json.loads(out.read_text()) | {"results": rows[:1]}])
+    again = list(measured(cases, out))
+    assert [(row["case"], row["ratio"]) for row in again] == [("a", 1.0)]
+    assert [row["case"] for row in json.loads(out.read_text())["results"]] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("table {bad}", "holds no results"),
+        ("table {empty}", "holds no results"),
+        ("plot {list} --out a.png", "holds no results"),
+        ("compare {bad} {bad}", "holds no results"),
+        ("table {folder}", "is a directory"),
+        ("plot {none} --out a.png", "no row has a ratio"),
+        ("plot {good} --out a.txt", "must end in one of"),
+        ("plot {good} --out missing/a.png", "there is no folder"),
+        ("run --out missing/a.json", "there is no folder"),
+        ("run --out {folder}", "is a directory"),
+        ("run --threads 99999", "more than the"),
+        ("run --threads -1", "not in the range"),
+        ("run --svm-samples 1", "not in the range"),
+    ],
+)
+def test_mistakes(line, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JAXLATENT_BENCHMARK", raising=False)
+    good = {"environment": environment(), "results": [ROW]}
+    none = good | {"results": [SUITE | {"case": "one", "ratio": None, "note": "none"}]}
+    texts = {"bad": "{", "empty": "{}", "list": "[]"}
+    texts |= {"good": json.dumps(good), "none": json.dumps(none)}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    names = {name: tmp_path / name for name in texts} | {"folder": tmp_path}
+    told = CliRunner().invoke(main, line.format(**names).split())
+    assert told.exit_code == 2, told.output
+    assert message in told.output
+
+
+def test_no_gpu_is_told():
+    with pytest.raises(click.UsageError, match="jax sees no GPU"):
+        need_gpu(None)
 
 
 @pytest.mark.parametrize("suite", [synth, sweep, find, invert])
@@ -234,4 +302,5 @@ def test_the_page_is_what_the_committed_results_make():
     records = [json.loads(file.read_text()) for file in files]
     assert (root / "docs" / "performance.md").read_text() == page(records)
     rows = [row for record in records for row in record["results"]]
-    assert all(row["error"] is not None and row["ratio"] is not None for row in rows)
+    assert all(row["error"] is not None for row in rows)
+    assert all(row["ratio"] is not None or row["note"] for row in rows)

@@ -38,6 +38,7 @@ def test_off_and_a_users_own_setting(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, "theirs")
     compile_cache.switch_on()
     assert os.environ[VARIABLE] == "theirs"
+    assert os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "0", "small ones, too"
     assert not any(tmp_path.iterdir())
 
 

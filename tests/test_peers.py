@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import filled, stylegan3_config
+from conftest import STYLEGAN2_CONFIG, filled, stylegan3_config
 
 from benchmarks.__main__ import main
-from benchmarks.peers import original
+from benchmarks.peers import device, original
 from converters import convert, read_checkpoint
 from converters.arrays import module_arrays
 from jaxlatent.generators import BigGANConfig, PGGANConfig
@@ -215,3 +215,49 @@ def test_weights_go_back_to_the_arrays_they_came_from(name):
     shapes["extra"] = shapes["mapping.fc0.weight"] = (1, 1)
     with pytest.raises(click.UsageError, match=r"other arrays: extra, mapping\.fc0\.weight"):
         original.state_of(generator, shapes)
+
+
+def test_all_of_a_peer_moves_to_a_device():
+    """What stays behind would end a run on a GPU."""
+    torch = pytest.importorskip("torch")
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    places = set()
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            for value in jax.tree.leaves((arguments, keywords)):
+                if isinstance(value, torch.Tensor) and value.ndim:
+                    places.add(value.device.type)
+            return function(*arguments, **(keywords or {}))
+
+    stylegan2 = importlib.import_module("benchmarks.peers.stylegan2").torch_peer
+    generators = [filled(config) for config in CONFIGS.values()]
+    peers = [(generator, peer_of(generator)) for generator in generators]
+    styles = filled(STYLEGAN2_CONFIG)
+    peers += [(styles, stylegan2(styles, fused)) for fused in (True, False)]
+    for generator, network in peers:
+        label = jnp.arange(N) % generator.num_classes if generator.num_classes else None
+        codes = generator.broadcast(generator.map(generator.sample_z(jax.random.key(0), N), label))
+        given = [None if a is None else torch.tensor(np.array(a)) for a in (codes, label)]
+        given = [a if a is None else a.to("meta") for a in given]
+        network = network.to("meta")
+        with Seen():
+            network(*given[: 2 if generator.num_classes else 1])
+        assert places == {"meta"}, generator.family
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own
+def test_torch_has_what_makes_it_fast():
+    """bfloat16 with channels last, and that compiled; images differ by its rounding alone."""
+    torch = pytest.importorskip("torch")
+    styles = filled(STYLEGAN2_CONFIG)
+    network = importlib.import_module("benchmarks.peers.stylegan2").torch_peer(styles, False)
+    codes = styles.broadcast(styles.map(styles.sample_z(jax.random.key(0), N)))
+    found = device.fast({"shared": network})
+    assert list(found) == ["shared", "shared bfloat16", "shared bfloat16 compiled"]
+    exact = device.work(network, codes)().numpy()
+    half = device.work(found["shared bfloat16"], codes, precision="fast")()
+    assert half.dtype == torch.float32
+    difference = np.abs(half.numpy() - exact).max()
+    assert 0 < difference < 0.05 * np.abs(exact).max()

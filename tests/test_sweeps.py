@@ -114,6 +114,8 @@ def test_a_second_sweep_is_not_compiled_again(stylegan2, codes, directions):
 
 def test_render_equals_one_call(stylegan2, codes):
     close(render(stylegan2, codes), np.asarray(synthesize(stylegan2, codes)))
+    with pytest.raises(UserError, match="budget must be a number of bytes above 0, got -1"):
+        render(stylegan2, codes, budget=-1)
     close(render(stylegan2, codes, budget=1), np.asarray(synthesize(stylegan2, codes)))
     assert render(stylegan2, codes[:0]).shape == (0, 16, 16, 3)
 

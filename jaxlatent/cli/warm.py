@@ -50,8 +50,11 @@ def warm(
     from jaxlatent.sweeps import warm_render, warm_sweep
 
     place = jax.config.values["jax_compilation_cache_dir"]
-    if not place:
-        raise UserError("no programs are kept; set JAXLATENT_CACHE to a folder, or leave it out")
+    if not place or not jax.config.values["jax_enable_compilation_cache"]:
+        raise UserError(
+            "no programs are kept; set JAXLATENT_CACHE to a folder, or leave it out, and leave "
+            "out JAX_COMPILATION_CACHE_DIR and JAX_ENABLE_COMPILATION_CACHE"
+        )
     if directions is None:
         generator = loaded(model, changes)
         codes, options = rendering(generator, range(16), None, None, label, psi, cutoff, noise)
