@@ -21,8 +21,8 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
 
     Solves $\max_{\|n\|=1} \sum_l \|A_l n\|^2$ with the rows of every $A_l$ scaled to unit
     length, by a symmetric eigendecomposition on the host, or on the device where the matrices are
-    traced. (The original decomposes with a general solver and
-    does not sort, so the order of its directions is not that of its eigenvalues.)
+    traced. (The original decomposes with a general solver and does not sort, so the order of its
+    directions is not that of its eigenvalues.)
 
     Args:
         weights: matrices $A_l$, one row for each output: `generator.affines(layers)`.
@@ -35,7 +35,7 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
         [k, layers, d] and [k, layers].
 
     Raises:
-        UserError: if `k` is out of range, or the matrices are none or differ in width.
+        UserError: if `k` is out of range, or the matrices are none, no matrices or differ in width.
 
     References:
         Shen and Zhou, "Closed-Form Factorization of Latent Semantics in GANs", CVPR 2021,
@@ -48,6 +48,9 @@ def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False
         >>> directions.scores.tolist()
         [2.0, 1.0]
     """
+    if any(a.ndim != 2 for a in weights):
+        shapes = [list(a.shape) for a in weights]
+        raise UserError(f"the weights must be matrices [outputs, d], got {shapes}")
     widths = {a.shape[1] for a in weights}
     if len(widths) != 1:
         raise UserError(f"the matrices must have one width, got {sorted(widths) or 'none'}")
@@ -83,11 +86,16 @@ def _largest(
     with np.errstate(invalid="ignore"):  # of weights that are not finite, which is told below
         norms = np.sqrt(np.einsum("od,od->o", a, a, dtype=np.float64))[:, None]
         a = (a / np.where(norms > 0, norms, 1)).astype(np.float32)
-        gram = a.T @ a
+        # by SciPy, which has a BLAS of its own: threads of both would wait for work on one core
+        gram = scipy.linalg.blas.ssyrk(1.0, a.T)
     if not np.isfinite(gram).all():  # which no set of directions may hold
         return np.full(k, np.nan), np.full((k, d), np.nan)
     values, columns = scipy.linalg.eigh(
-        gram.astype(np.float64), subset_by_index=(d - k, d - 1), driver="evr", check_finite=False
+        gram.astype(np.float64),
+        lower=False,
+        subset_by_index=(d - k, d - 1),
+        driver="evr",
+        check_finite=False,
     )
     return values[::-1], columns[:, ::-1].T
 

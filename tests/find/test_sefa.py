@@ -149,3 +149,11 @@ def test_matrices_that_do_not_go_together():
         sefa([jnp.ones((3, 4)), jnp.ones((3, 5))], 1)
     with pytest.raises(UserError, match="none"):
         sefa([], 1)
+    with pytest.raises(UserError, match=r"must be matrices .* got \[\[3\], \[3, 4\]\]"):
+        sefa([jnp.ones(3), jnp.ones((3, 4))], 1)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_rows_of_any_length(scale):
+    found = sefa([scale * jnp.array([[2, 0, 0], [1, 0, 0], [0, 1, 0]])], 2)
+    np.testing.assert_allclose(found.scores, [2, 1], rtol=1e-6)
