@@ -34,7 +34,7 @@ def prepare(generator: Generator, precision: str = "exact") -> Generator:
     """Returns a generator that renders the same images sooner, and takes longer to compile.
 
     Worth it for more than a few images. On CPUs wide 3x3 convolutions are computed by Winograd's
-    filtering, which makes a StyleGAN2 of 256 pixels about 1.5 times as fast; the transformed
+    filtering, which makes a StyleGAN2 of 256 pixels about 1.4 times as fast; the transformed
     kernels take 1.5 times the memory of its weights, in addition. The weights that it is saved
     with, and known by, are as before; shared with `generator`, which stays as it is.
 
