@@ -84,8 +84,9 @@ def _largest(
     """Returns the largest eigenvalues and the vectors of the rows' products."""
     d = a.shape[1]
     with np.errstate(invalid="ignore"):  # of weights that are not finite, which is told below
-        norms = np.sqrt(np.einsum("od,od->o", a, a, dtype=np.float64))[:, None]
-        a = (a / np.where(norms > 0, norms, 1)).astype(np.float32)
+        squares = np.einsum("od,od->o", a, a, dtype=np.float64)  # beyond float32's range
+        norms = np.sqrt(squares).astype(np.float32)[:, None]
+        a = a / np.where(norms > 0, norms, np.float32(1))
         # by SciPy, which has a BLAS of its own: threads of both would wait for work on one core
         gram = scipy.linalg.blas.ssyrk(1.0, a.T)
     if not np.isfinite(gram).all():  # which no set of directions may hold
