@@ -94,7 +94,7 @@ def _command(ctx: click.Context) -> str:
     words = ["python -m benchmarks run"]
     for option in ctx.command.params:
         value = ctx.params[option.name or ""]
-        if option.name != "out" and value != option.get_default(ctx):
+        if option.name != "out" and value not in (None, option.get_default(ctx)):
             words.append(option.opts[0])
             words += [] if value is True else [shlex.quote(str(value))]
     return " ".join(words)
@@ -183,19 +183,17 @@ def table(files: tuple[Path, ...]) -> None:
 @click.option("--out", required=True, type=_WRITTEN, help="PNG or SVG file to write.")
 def plot(files: tuple[Path, ...], out: Path) -> None:
     """Draw the ratios (needs matplotlib)."""
-    from benchmarks.page import place
+    from benchmarks.page import by_machine, by_suite, place
     from benchmarks.plots import plot as draw
     from benchmarks.records import read
 
-    records = [read(path) for path in files]
-    draw(
-        [
-            row | {"suite": f"{row['suite']}: {place(record['environment'])}"}
-            for record in records
-            for row in record["results"]
-        ],
-        out,
-    )
+    rows = [
+        row | {"suite": f"{suite}: {place(same[0]['environment'])}"}
+        for same in by_machine([read(path) for path in files])
+        for suite, found in by_suite(same).items()
+        for row in found
+    ]
+    draw(rows, out)
 
 
 if __name__ == "__main__":

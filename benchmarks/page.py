@@ -18,10 +18,11 @@ the original's algorithm restated in torch (or what the original calls: numpy, s
 the same weights and codes; with `--peer-path` NVIDIA's own StyleGAN2, too, called "original". Of
 several others the fastest counts; all are named with their ratios. Errors are the largest
 difference between the two results as a share of the largest number, unless said otherwise; rows
-beyond their tolerance are not timed. On one core the clock is the process's, else the wall's. "Of
-peak" is, on CPUs, the operations of the layers' direct form a second as a share of those of a large
-product of matrices (above 1 is possible: the library computes fewer, as by Winograd), and on GPUs
-the images a second as a share of what `benchmarks/roofline.py` allows.
+beyond their tolerance are not timed. On one core the clock is the process's, else the wall's. glibc
+is told to keep freed memory, on both sides, but where it says "default allocator". "Of peak" is, on
+CPUs, the operations of the layers' direct form a second as a share of those of a large product of
+matrices (above 1 is possible: the library computes fewer, as by Winograd), and on GPUs the images a
+second as a share of what `benchmarks/roofline.py` allows.
 Rows that are slower, or short of what was hoped, are explained under
 [what was tried](optimisations.md#where-it-is-slower-or-short-of-what-was-hoped).
 
@@ -44,36 +45,54 @@ _HOPES = {"1024 px, base 32k": "30% of H100", "256 px, base 32k": "45% of H100"}
 def page(records: Sequence[dict[str, Any]]) -> str:
     """Returns the page in Markdown."""
     parts = [_ABOUT]
-    machines: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        machines.setdefault(_machine(record["environment"]), []).append(record)
-    for machine, same in machines.items():
+    for same in by_machine(records):
         peaks = [p for p in _all(same, "peak_gflops") if p is not None]
         rows = [row for record in same for row in record["results"]]
         parts.append(
-            f"{machine}; load {_range([row.get('load') for row in rows])}"
+            f"{_machine(same[0]['environment'])}; load {_range([row.get('load') for row in rows])}"
             f"{f'; peak {_range(peaks)} GFLOP/s' if peaks else ''}.\n"
         )
         commands = [f"`{line}`" for record in same for line in record.get("commands", [])]
         if commands:
             parts.append(f"Measured by {', '.join(dict.fromkeys(commands))}.\n")
-        suites = {suite: [row for row in rows if row["suite"] == suite] for suite in SUITES}
-        parts += [_suite(suite, found) for suite, found in suites.items() if found]
+        parts += [_suite(suite, found) for suite, found in by_suite(same).items()]
     if not any("(gpu)" in record["environment"]["device"] for record in records):
         parts.append(_UNMEASURED + "\n" + _limits())
     return "\n".join(parts)
 
 
+def by_machine(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Returns the records of each machine; what its allocator does by default comes last."""
+    machines: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        machines.setdefault(_machine(record["environment"]), []).append(record)
+
+    def order(same: list[dict[str, Any]]) -> tuple[bool, int]:
+        machine = same[0]["environment"]
+        return machine["allocator"] == "default", machine["cores"]
+
+    return sorted(machines.values(), key=order)
+
+
+def by_suite(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the rows of each suite that has any, in the suites' order."""
+    rows = [row for record in records for row in record["results"]]
+    suites = {suite: [row for row in rows if row["suite"] == suite] for suite in SUITES}
+    return {suite: found for suite, found in suites.items() if found}
+
+
 def place(machine: dict[str, Any]) -> str:
-    """Returns the device and how many cores of the machine were used."""
-    return f"{machine['device']}, {machine['cores']} core{'s' * (machine['cores'] > 1)}"
+    """Returns the device, how many cores of the machine were used, and by whom memory was kept."""
+    cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
+    default = ", default allocator" * (machine["allocator"] == "default")
+    return f"{machine['device']}, {cores}{default}"
 
 
 def _machine(machine: dict[str, Any]) -> str:
     """Returns a section's title and what its files have in common."""
     versions = ("jaxlatent", "jax", "torch", "scikit-learn", "numpy", "python")
     told = ", ".join(f"{name} {machine[name] or 'missing'}" for name in versions)
-    return f"## {place(machine)}\n\n{machine['machine']}; {told}; {machine['allocator']} allocator"
+    return f"## {place(machine)}\n\n{machine['machine']}; {told}"
 
 
 def _all(records: Sequence[dict[str, Any]], name: str) -> list[float | None]:
