@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -44,6 +45,17 @@ DCGAN_CONFIG = DCGANConfig(
 STYLEGAN2_CONFIG = StyleGAN2Config(
     channels=(5, 4, 3), z_dim=6, w_dim=7, mapping_widths=(8, 7), mapping_lr_multiplier=0.1
 )
+
+
+_MAPPINGS = Path("/proc/self/maps")  # of this process; Linux ends one that asks for over 65530
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _room() -> Iterator[None]:
+    """Drops the compiled programs after a module if many are held: each takes some mappings."""
+    yield
+    if _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
 
 
 def low_pass(taps: int, factor: int, radial: bool = False) -> Filter:

@@ -144,7 +144,7 @@ def test_k_out_of_range(k):
         sefa(matrices(30), k)
 
 
-def test_matrices_that_do_not_go_together():
+def test_matrices_that_do_not_go_together(lenient):
     with pytest.raises(UserError, match="one width"):
         sefa([jnp.ones((3, 4)), jnp.ones((3, 5))], 1)
     with pytest.raises(UserError, match="none"):
