@@ -41,7 +41,7 @@ class LinearFit(NamedTuple):
 
 
 def linear_svm(
-    codes: Float[ArrayLike, "n d"],
+    codes: Float[ArrayLike, "n d"] | Float[ArrayLike, "n L d"],
     rows: Int[ArrayLike, "a r"],
     signs: Int[ArrayLike, "a r"],
     loss: Loss = "hinge",
@@ -56,7 +56,7 @@ def linear_svm(
     number of samples if that is smaller.
 
     Args:
-        codes: all samples.
+        codes: all samples; with a row for each layer, all rows together are one vector.
         rows: the samples of each problem.
         signs: 1 or -1 for each of them; 0 leaves it out.
         loss: "hinge" $\max(0, 1 - m)$, "squared_hinge" its square, or "logistic"

@@ -209,3 +209,11 @@ def test_nothing_to_find_is_found_quickly():
     fit = linear_svm(x, np.arange(2000)[None], y[None])
     assert np.linalg.norm(fit.weight) < 1e-6
     assert fit.iterations < 300
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_rows_of_all_layers_are_one_vector(loss):
+    x, y = blobs(R, seed=9)
+    rows, signs = np.arange(R)[None], y[None]
+    found = linear_svm(x.reshape(R, 2, D // 2), rows, signs, loss)
+    np.testing.assert_array_equal(found.weight, linear_svm(x, rows, signs, loss).weight)
