@@ -3,14 +3,15 @@
 #
 #   benchmarks/gpu.sh [OUT.json]    all suites on the GPU; goes on with OUT.json if it was begun;
 #                                   writes the slowest kernels to OUT-kernels.txt
-#   benchmarks/gpu.sh --dry-run     the same steps with the smallest sizes, on the CPU
+#   benchmarks/gpu.sh --dry-run     the same with the smallest sizes on the CPU, "exact" alone
 #
 # Calls python3, or what PYTHON names.
 set -euo pipefail
 
 case "${1:-}" in
   --dry-run) ;;
-  -*) sed -n '2,8s/^# \{0,1\}//p' "$0" && exit 2 ;;
+  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0" && exit ;;
+  -*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
 if [ "${1:-}" = --dry-run ]; then
   out=$(mktemp -d)/dry-run.json size=(--quick --device cpu) profiled=(stylegan2-32 2)

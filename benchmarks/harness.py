@@ -15,7 +15,8 @@ import numpy as np
 
 import jaxlatent
 from benchmarks import peak
-from benchmarks.process import KEPT, threads
+from benchmarks.process import KEPT
+from jaxlatent.threads import cores
 
 Work = Callable[[], Any]
 NO_TORCH = "torch is not installed"
@@ -85,7 +86,7 @@ def compare(
     for index in range(rounds):
         for name in list(works)[:: -1 if index % 2 else 1]:
             taken[name].append(_seconds(works[name]))
-    clock = 1 if threads() == 1 else 0
+    clock = 1 if cores() == 1 else 0
     ratios = {
         name: [b[clock] / a[clock] for a, b in zip(taken[""], taken[name], strict=True)]
         for name in peers
@@ -145,7 +146,7 @@ def environment() -> dict[str, Any]:
         **{name: _version(name) for name in packages},
         "python": platform.python_version(),
         "machine": f"{_processor()} ({platform.machine()})",
-        "cores": threads(),
+        "cores": cores(),
         "allocator": "fixed" if all(name in os.environ for name in KEPT) else "default",
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",

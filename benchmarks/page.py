@@ -13,24 +13,27 @@ ours, the median of pairs that alternate in one process; its range is from the l
 Above 1 the library is faster. Generators are of published kinds, with random weights. They are
 prepared (`jaxlatent.prepare`): in sweeps and inversions as a part of the work, in the rows of
 synthesis before the clock starts. There "preparing" is what it takes once its programs are
-compiled, and "as loaded" the ratio without it, of the same generator as it was read. The other is
-the original's algorithm restated in torch (or what the original calls: numpy, scikit-learn), with
-the same weights and codes; with `--peer-path` NVIDIA's own StyleGAN2, too, called "original". Of
-several others the fastest counts; all are named with their ratios. Errors are the largest
-difference between the two results as a share of the largest number, unless said otherwise; rows
-beyond their tolerance are not timed. On one core the clock is the process's, else the wall's. glibc
-is told to keep freed memory, on both sides, but where it says "default allocator". "Of peak" is, on
-CPUs, the operations of the layers' direct form a second as a share of those of a large product of
-matrices (above 1 is possible: the library computes fewer, as by Winograd), and on GPUs the images a
-second as a share of what `benchmarks/roofline.py` allows.
+compiled, and "as loaded" the ratio, of median times, without it. The other is the original's
+algorithm restated in torch (or what the original calls: numpy, scikit-learn), with the same weights
+and codes; with `--peer-path` NVIDIA's own StyleGAN2, too, called "original". Of several others the
+fastest counts; all are named with their ratios. Errors are the largest difference between the two
+results as a share of the largest number, unless said otherwise; rows beyond their tolerance are not
+timed. On one core the clock is the process's, else the wall's. glibc is told to keep freed memory,
+on both sides, but where it says "default allocator". "Memory" is what the program needs besides its
+arguments and results, "source" names the code measured. "Of peak" is, on CPUs, the operations of
+the layers' direct form a second as a share of those of a large product of matrices (above 1 is
+possible: the library computes fewer, as by Winograd), and on GPUs the images a second as a share of
+what `benchmarks/roofline.py` allows.
 Rows that are slower, or short of what was hoped, are explained under
 [what was tried](optimisations.md#where-it-is-slower-or-short-of-what-was-hoped).
 
 ![How many times as fast each case is](images/performance.png)
 """
+_VERSIONS = ("jaxlatent", "jax", "torch", "scikit-learn", "numpy", "python")
+NAMED = {"device", "machine", "cores", "allocator", "source", *_VERSIONS}
 _COLUMNS = (
     "case", "ours, s", "items/s", "of peak", "ratio", "range", "pairs", "all ratios", "as loaded",
-    "error", "preparing, s", "compiling, s",
+    "error", "preparing, s", "compiling, s", "memory, MiB",
 )  # fmt: skip
 _UNMEASURED = """## GPU
 
@@ -52,9 +55,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
             f"{_machine(same[0]['environment'])}; load {_range([row.get('load') for row in rows])}"
             f"{f'; peak {_range(peaks)} GFLOP/s' if peaks else ''}.\n"
         )
-        commands = [f"`{line}`" for record in same for line in record.get("commands", [])]
-        if commands:
-            parts.append(f"Measured by {', '.join(dict.fromkeys(commands))}.\n")
+        parts += [f"Measured {_by(same)}.\n"]
         parts += [_suite(suite, found) for suite, found in by_suite(same).items()]
     if not any("(gpu)" in record["environment"]["device"] for record in records):
         parts.append(_UNMEASURED + "\n" + _limits())
@@ -90,13 +91,24 @@ def place(machine: dict[str, Any]) -> str:
 
 def _machine(machine: dict[str, Any]) -> str:
     """Returns a section's title and what its files have in common."""
-    versions = ("jaxlatent", "jax", "torch", "scikit-learn", "numpy", "python")
-    told = ", ".join(f"{name} {machine[name] or 'missing'}" for name in versions)
+    told = ", ".join(f"{name} {machine[name] or 'missing'}" for name in _VERSIONS)
     return f"## {place(machine)}\n\n{machine['machine']}; {told}"
 
 
 def _all(records: Sequence[dict[str, Any]], name: str) -> list[float | None]:
     return [record["environment"].get(name) for record in records]
+
+
+def _by(records: Sequence[dict[str, Any]]) -> str:
+    """Returns the code's names, each with the commands that measured it."""
+    sources: dict[str, list[str]] = {}
+    for record in records:
+        lines = [f"`{line}`" for line in record.get("commands", [])]
+        sources.setdefault(record["environment"]["source"], []).extend(lines)
+    return "; ".join(
+        f"at source {source} by {', '.join(dict.fromkeys(lines)) or 'a command that is not told'}"
+        for source, lines in sources.items()
+    )
 
 
 def _range(values: Sequence[float | None]) -> str:
@@ -146,6 +158,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         cell("error", ".1e"),
         cell("prepare_s", ".2f"),
         f"{sum(stages):.1f}" if stages else "",
+        cell("temporary_mib", ".0f"),
     ]
 
 

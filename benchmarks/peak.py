@@ -6,7 +6,8 @@ from functools import cache
 import jax
 import numpy as np
 
-from benchmarks.process import threads, torch_with_threads
+from benchmarks.process import torch_with_threads
+from jaxlatent.threads import cores
 
 _SIDE = 2048
 
@@ -20,7 +21,7 @@ def gflops() -> float:
     if torch := torch_with_threads():
         y = torch.from_numpy(matrix)
         works.append(lambda: y @ y)
-    clock = time.process_time if threads() == 1 else time.perf_counter
+    clock = time.process_time if cores() == 1 else time.perf_counter
     taken = []
     for work in works:
         work()

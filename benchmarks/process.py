@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from jaxlatent.threads import cores
+
 # Else glibc gives every array above 32 MiB back to the system and takes it again page by page,
 # on both sides, but not equally: torch's 256 px, batch 4, takes seven times as long.
 KEPT = {
@@ -38,21 +40,14 @@ def settle(asked: int, device: str, default_allocator: bool) -> None:
     if asked:
         if not hasattr(os, "sched_setaffinity"):
             raise click.UsageError("this system does not let a process choose cores; no --threads")
-        if asked > threads():
-            raise click.UsageError(f"--threads {asked} are more than the {threads()} cores here")
+        if asked > cores():
+            raise click.UsageError(f"--threads {asked} are more than the {cores()} cores here")
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-asked:])
-    changes = changes | dict.fromkeys(_THREADS, str(threads()))
+    changes = changes | dict.fromkeys(_THREADS, str(cores()))
     if device == "cpu":
         changes = changes | {"JAX_PLATFORMS": "cpu"}
     environment = os.environ | changes | {_MARK: "1"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-def threads() -> int:
-    """Returns the number of cores that the process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def torch_with_threads() -> Any:
@@ -61,7 +56,7 @@ def torch_with_threads() -> Any:
         torch: Any = importlib.import_module("torch")
     except ModuleNotFoundError:
         return None
-    torch.set_num_threads(threads())
+    torch.set_num_threads(cores())
     return torch
 
 

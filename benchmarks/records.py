@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from benchmarks.harness import environment
+from benchmarks.page import NAMED
 from benchmarks.suites import Case
 from jaxlatent.files import atomic_file
 
@@ -25,8 +26,9 @@ def read(path: Path) -> dict[str, Any]:
         rows = record["results"]
         if not all({"suite", "case", "ratio"} <= row.keys() for row in rows):
             raise KeyError("suite, case or ratio of a row")
-        if not {"device", "cores"} <= record["environment"].keys():
-            raise KeyError("device or cores")
+        missing = NAMED - record["environment"].keys()
+        if missing:
+            raise KeyError(", ".join(sorted(missing)))
     except OSError as error:
         raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -65,9 +67,10 @@ def measured(
         if told:
             raise click.UsageError(f"{out} is of another run: {'; '.join(told)}; name another file")
         machine, commands = begun["environment"], begun.get("commands", [])
-        rows = [row for row in begun["results"] if "failed" not in row]
-        click.echo(f"{out} has {len(rows)} cases, which are not measured again")
-    known = {row["case"] for row in rows}
+        rows = begun["results"]
+    known = {row["case"] for row in rows if "failed" not in row}
+    if known:
+        click.echo(f"{out} has {len(known)} cases, which are not measured again")
     record = {
         "environment": machine,
         "commands": list(dict.fromkeys([*commands, command])),
@@ -82,6 +85,7 @@ def measured(
             reason = (str(error).splitlines() or [""])[0]
             note = f"not measured: {type(error).__name__}: {reason}"[:200]
             row = {"case": case.name, "error": None, "ratio": None, "failed": True, "note": note}
+        rows[:] = [earlier for earlier in rows if earlier["case"] != case.name]
         rows.append({"suite": case.suite} | row)
         if out is not None:
             with atomic_file(out) as temporary:

@@ -91,8 +91,9 @@ def test_the_page_keeps_what_is_slower_and_what_is_not_measured():
 def test_one_section_for_a_machine_and_suites_in_order():
     here, more = environment() | {"peak_gflops": 60.0}, ROW | {"case": "two", "load": 0.5}
     last = [*(more | {"suite": suite} for suite in ("invert", "sweep")), ROW]
+    older = here | {"source": "0"}
     records = [
-        {"environment": here, "results": [more | {"suite": "find"}], "commands": ["a b"]},
+        {"environment": older, "results": [more | {"suite": "find"}], "commands": ["a b"]},
         {"environment": here | {"cores": 99}, "results": [more]},
         {"environment": here, "results": last},
     ]
@@ -102,7 +103,8 @@ def test_one_section_for_a_machine_and_suites_in_order():
     assert "99 cores" in titles[5]
     assert titles[6:] == ["### synth", "## GPU"]
     assert "load 0.5 to 1.3; peak 60.0 GFLOP/s." in "\n".join(lines)
-    assert "Measured by `a b`." in lines
+    source = f"at source {here['source']} by a command that is not told."
+    assert f"Measured at source 0 by `a b`; {source}" in lines
 
 
 def test_the_share_of_the_peak_is_a_column():
@@ -142,7 +144,7 @@ def test_two_results_are_compared(tmp_path):
     files = []
     for index, seconds in enumerate((0.5, 0.25)):
         files.append(tmp_path / f"{index}.json")
-        place = {"device": "cpu", "cores": index}
+        place = environment() | {"cores": index}
         record = {"environment": place, "results": [ROW | {"ours_s": seconds}]}
         files[-1].write_text(json.dumps(record))
     told = CliRunner().invoke(main, ["compare", *map(str, files)])
@@ -163,6 +165,7 @@ def test_what_cannot_be_measured_is_told_and_tried_again(tmp_path):
     assert rows[0]["note"] == "not measured: MemoryError: no room"
     assert rows[1]["case"] == "b", "the others are measured"
     assert "MemoryError" in page([json.loads(out.read_text()) | {"results": rows[:1]}])
+    assert not list(measured(cases[1:], out)), "what failed is not forgotten by others"
     again = list(measured(cases, out))
     assert [(row["case"], row["ratio"]) for row in again] == [("a", 1.0)]
     assert [row["case"] for row in json.loads(out.read_text())["results"]] == ["b", "a"]
@@ -270,13 +273,14 @@ def test_a_linear_map_is_what_ridge_finds():
 
 
 _COUNTS = """
-from benchmarks.process import settle, threads, torch_with_threads
+from benchmarks.process import settle, torch_with_threads
+from jaxlatent.threads import cores
 settle({asked}, "cpu", False)
 from pathlib import Path
 import jax
 jax.numpy.ones(3).block_until_ready()
 tasks = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").iterdir()]
-print(threads(), sum("XLAEigen" in task for task in tasks), torch_with_threads().get_num_threads())
+print(cores(), sum("XLAEigen" in task for task in tasks), torch_with_threads().get_num_threads())
 """
 
 

@@ -13,13 +13,22 @@ def torch_device(device: str) -> str:
     return "cuda" if device == "gpu" else device
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Lets torch round factors to TF32 on a GPU, or not; its own default is to do so in part."""
+    torch: Any = importlib.import_module("torch")
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
 def fast(networks: Mapping[str, Any]) -> dict[str, Any]:
     """Returns networks with what torch has to be faster: bfloat16, channels last, compiling.
 
     What torch cannot compile it runs as it is.
     """
     torch: Any = importlib.import_module("torch")
-    importlib.import_module("torch._dynamo").config.suppress_errors = True
+    dynamo = importlib.import_module("torch._dynamo")
+    dynamo.config.suppress_errors = True
+    dynamo.reset()  # or else nothing is compiled after a few networks, as all share some code
 
     class Half(torch.nn.Module):
         def __init__(self, network: Any) -> None:
@@ -31,7 +40,10 @@ def fast(networks: Mapping[str, Any]) -> dict[str, Any]:
             return self.network(codes.bfloat16(), *label).float()
 
     halves = {f"{name} bfloat16": Half(network) for name, network in networks.items()}
-    programs = {f"{name} compiled": torch.compile(network) for name, network in halves.items()}
+    programs = {
+        f"{name} compiled": torch.compile(network, dynamic=False)
+        for name, network in halves.items()
+    }
     return {**networks, **halves, **programs}
 
 
@@ -56,8 +68,7 @@ def work(
     """
     torch: Any = importlib.import_module("torch")
     place = torch_device(device)
-    torch.backends.cuda.matmul.allow_tf32 = precision == "fast"
-    torch.backends.cudnn.allow_tf32 = precision == "fast"
+    allow_tf32(precision == "fast")
     network = network.to(place)
     given = [torch.tensor(np.array(a), device=place) for a in (codes, label) if a is not None]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import models
 from benchmarks.harness import Work, compare, with_torch
-from benchmarks.peers.device import torch_device
+from benchmarks.peers.device import allow_tf32, torch_device
 from benchmarks.suites import Case, Size
 from benchmarks.suites.synth import peers
 from jaxlatent import prepare
@@ -24,6 +24,7 @@ def _project(network: Any, images: Any, starts: Any, steps: int, device: str) ->
     """Returns the least losses of Adam on the codes, an image at a time."""
     torch: Any = importlib.import_module("torch")
     place = torch_device(device)
+    allow_tf32(False)
     network = network.to(place)
     losses = []
     for image, start in zip(images, starts, strict=True):

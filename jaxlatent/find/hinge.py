@@ -124,9 +124,8 @@ def _newton(
     curved = stiffness * (rows.T @ rows).astype(np.float64)
     curved.flat[:: len(slope) + 1] += 1
     curved[-1, -1] += 1e-6 * stiffness - 1  # an intercept that no sample holds is not singular
-    # by NumPy: SciPy has a BLAS of its own, and threads of both would wait for work on one core
-    factor = np.linalg.cholesky(curved)
-    return -scipy.linalg.cho_solve((factor.T, False), slope, check_finite=False)
+    factor = scipy.linalg.cho_factor(curved, check_finite=False)
+    return -scipy.linalg.cho_solve(factor, slope, check_finite=False)
 
 
 def _length(

@@ -252,8 +252,10 @@ def _check(
             f"{list(targets.shape)}"
         )
     a = targets.shape[1]
-    if codes.shape[0] < 2 or not a:
-        problems.append("at least 2 codes and 1 attribute are needed")
+    if codes.shape[0] < 2 or not codes.shape[1] or not a:
+        problems.append("at least 2 codes of 1 number and 1 attribute are needed")
+    if not jnp.issubdtype(codes.dtype, jnp.floating):
+        problems.append(f"codes must be of a floating type, got {codes.dtype}")
     if names is not None and len(names) != a:
         problems.append(f"{a} names are needed, got {len(names)}")
     if penalty not in PENALTIES:

@@ -14,6 +14,7 @@ from jaxlatent.directions import Directions
 from jaxlatent.errors import UserError
 from jaxlatent.find.vectors import SIGN_ANCHOR, anchor_sign, check_count
 from jaxlatent.generators.layers import PRECISION
+from jaxlatent.threads import one_blas_thread
 
 
 def sefa(weights: Sequence[Float[Array, "_ d"]], k: int, per_layer: bool = False) -> Directions:
@@ -73,7 +74,8 @@ def _solved(
 ) -> tuple[Float[Array, "k m d"], Float[Array, "..."]]:
     """Returns vectors and scores; LAPACK finds no more of them than are asked for."""
     matrices = [np.asarray(a, np.float32) for a in weights]  # of half-precision models too
-    found = [_largest(a, k) for a in (matrices if per_layer else [np.concatenate(matrices)])]
+    with one_blas_thread():
+        found = [_largest(a, k) for a in (matrices if per_layer else [np.concatenate(matrices)])]
     values, rows = (np.stack(part, axis=1).astype(np.float32) for part in zip(*found, strict=True))
     return anchor_sign(jnp.asarray(rows)), jnp.asarray(values if per_layer else values[:, 0])
 
@@ -87,7 +89,6 @@ def _largest(
         squares = np.einsum("od,od->o", a, a, dtype=np.float64)  # beyond float32's range
         norms = np.sqrt(squares).astype(np.float32)[:, None]
         a = a / np.where(norms > 0, norms, np.float32(1))
-        # by SciPy, which has a BLAS of its own: threads of both would wait for work on one core
         gram = scipy.linalg.blas.ssyrk(1.0, a.T)
     if not np.isfinite(gram).all():  # which no set of directions may hold
         return np.full(k, np.nan), np.full((k, d), np.nan)

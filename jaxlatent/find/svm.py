@@ -1,6 +1,7 @@
 """Linear classifiers at their true optimum: Cortes and Vapnik, Machine Learning 20, 1995."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,11 +15,13 @@ from jaxlatent.errors import UserError, listed
 from jaxlatent.find.hinge import hinge
 from jaxlatent.find.optimum import LOGISTIC, SQUARED_HINGE, newton
 from jaxlatent.find.scored import flattened
+from jaxlatent.threads import cores, one_blas_thread
 
 Loss = Literal["hinge", "squared_hinge", "logistic"]
 
 _ACCEPTED = 1e-6  # the largest relative gap that is no failure
 _BYTES = 1 << 28  # of float64 work in memory at once
+_HOST_BYTES = 1 << 31  # of samples in memory at once where problems are solved by the host
 
 
 class LinearFit(NamedTuple):
@@ -98,7 +101,7 @@ def linear_svm(
     if failed:
         raise UserError(
             f"no optimum was found for {listed(failed)}: scale the codes to a variance near 1, "
-            f"or lower c, now {c:g}"
+            f"or take a c nearer to 1, now {c:g}"
         )
     return fit
 
@@ -127,21 +130,27 @@ def _check(n: int, rows: np.ndarray, signs: np.ndarray, names: Sequence[str]) ->
 
 
 def _fit_hinge(codes: np.ndarray, rows: np.ndarray, signs: np.ndarray, c: float) -> LinearFit:
-    """Solves the problems one after the other, each in the coordinates of `_fit_one`."""
-    fits = []
-    for chosen, sides in zip(rows, np.sign(signs), strict=True):
-        x, y = codes[chosen[sides != 0]], sides[sides != 0].astype(np.float64)
-        centre = x.mean(axis=0, dtype=np.float64)
-        x = x - centre[None]
-        basis = None
-        if len(x) < x.shape[1]:
-            basis, triangle = np.linalg.qr(x.T)
-            x = triangle.T
-        found = hinge(np.concatenate([y[:, None] * x, y[:, None]], axis=1), c)
-        weight = found.w[:-1] if basis is None else basis @ found.w[:-1]
-        intercept = found.w[-1] - weight @ centre
-        fits.append((weight, intercept, found.objective, found.gap, found.steps))
+    """Solves as many problems at once as there are cores, and memory for."""
+    together = min(cores(), _HOST_BYTES // (24 * rows.shape[1] * (codes.shape[1] + 1)))
+    with one_blas_thread(), ThreadPoolExecutor(max(1, together)) as pool:
+        chosen = ((r[s != 0], s[s != 0]) for r, s in zip(rows, np.sign(signs), strict=True))
+        fits = list(pool.map(lambda one: _fit_one_hinge(codes[one[0]], one[1], c), chosen))
     return LinearFit(*(np.array(parts) for parts in zip(*fits, strict=True)))
+
+
+def _fit_one_hinge(
+    x: Float[np.ndarray, "r d"], signs: Int[np.ndarray, " r"], c: float
+) -> tuple[Any, ...]:
+    """Solves one problem in the coordinates of `_fit_one`."""
+    centre = x.mean(axis=0, dtype=np.float64)
+    x, y = x - centre[None], signs.astype(np.float64)
+    basis = None
+    if len(x) < x.shape[1]:
+        basis, triangle = np.linalg.qr(x.T)
+        x = triangle.T
+    found = hinge(np.concatenate([y[:, None] * x, y[:, None]], axis=1), c)
+    weight = found.w[:-1] if basis is None else basis @ found.w[:-1]
+    return weight, found.w[-1] - weight @ centre, found.objective, found.gap, found.steps
 
 
 @partial(jax.jit, static_argnames=("loss", "together"))

@@ -164,6 +164,8 @@ WRONG = [
     ((CODES, TARGETS, [0.0]), {"kind": "logits"}, r"probabilities in \[0, 1\]"),
     ((CODES, CONSTANT, [0.0]), {"names": NAMES}, "do not vary: smile$"),
     ((CODES[:1], TARGETS[:1], [0.0]), {}, "at least 2 codes"),
+    ((CODES[:, :0], TARGETS, [0.0]), {}, "at least 2 codes of 1 number"),
+    ((np.int32(CODES), TARGETS, [0.0]), {}, "of a floating type, got int32"),
     ((0 * CODES, TARGETS, [0.0]), {}, "nothing of these can be predicted: attribute 0, attr"),
     ((CODES, TARGETS, [0.0]), {"penalty": "l2", "kind": "z"}, "penalty must be.*kind must be"),
 ]
