@@ -29,7 +29,8 @@ import importlib.util
 import sys
 
 device = sys.argv[1]
-needed = "jax flax optax numpy scipy sklearn torch orbax safetensors jaxtyping einops PIL tqdm click"
+needed = "jax flax optax numpy scipy sklearn threadpoolctl torch orbax safetensors jaxtyping einops"
+needed += " PIL tqdm click"
 missing = [name for name in needed.split() if importlib.util.find_spec(name) is None]
 if missing:
     sys.exit(f"missing: {', '.join(missing)}; install them (sklearn is scikit-learn, PIL pillow)")
