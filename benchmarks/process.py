@@ -69,5 +69,5 @@ def need_gpu(torch: Any) -> None:
         blind.append("torch")
     if blind:
         raise click.UsageError(
-            f"--device gpu: {' and '.join(blind)} sees no GPU; install the CUDA builds"
+            f"--device gpu: no GPU is seen by {' and '.join(blind)}; install the CUDA builds"
         )

@@ -2,23 +2,44 @@
 
 import os
 from contextlib import AbstractContextManager
-from functools import cache
+from threading import Lock
 from typing import Any
 
 import scipy.linalg  # noqa: F401  (so that its library is among those that are limited)
 from threadpoolctl import ThreadpoolController
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+class _OneThread:
+    """Limits BLAS from when the first caller enters until the last one leaves."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._libraries = ThreadpoolController()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit = self._libraries.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.restore_original_limits()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Lets NumPy and SciPy compute on the calling thread alone, and as many as before afterwards.
+_ONE_THREAD = _OneThread()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Lets NumPy and SciPy compute on the calling thread alone, afterwards on as many as before.
 
     Each has a library of its own, whose threads wait for work on the cores that the other's need:
-    of small matrices, on cores that are busy, most of the time is spent so.
+    of small matrices, on cores that are busy, most of the time is spent so. The limit is the
+    process's: it ends when no thread is within it any more.
 
     Example:
         >>> import numpy as np
@@ -26,7 +47,7 @@ def one_blas_thread() -> AbstractContextManager[Any]:
         ...     (np.eye(2) @ np.eye(2)).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    return _libraries().limit(limits=1, user_api="blas")
+    return _ONE_THREAD
 
 
 def cores() -> int:

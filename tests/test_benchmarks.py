@@ -205,7 +205,7 @@ def test_mistakes(line, message, tmp_path, monkeypatch):
 
 
 def test_no_gpu_is_told():
-    with pytest.raises(click.UsageError, match="jax sees no GPU"):
+    with pytest.raises(click.UsageError, match="no GPU is seen by jax"):
         need_gpu(None)
 
 
