@@ -52,6 +52,16 @@ def test_the_next_command_compiles_nothing(folder, warmed, then, programs):
     assert np.isfinite(np.load("a.npy")).all()
 
 
+def test_a_cache_that_cannot_be_is_told_first(folder, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "all.safetensors/kept")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        command(folder, "warm", "model")
+    assert failed.value.returncode == 2
+    assert not failed.value.stdout
+    assert failed.value.stderr.count("\n") == 1
+    assert "all.safetensors/kept" in failed.value.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

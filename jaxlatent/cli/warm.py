@@ -1,5 +1,7 @@
 """The command that compiles what generate and sweep will run, so that they start at once."""
 
+from pathlib import Path
+
 import click
 
 from jaxlatent import arguments
@@ -55,6 +57,8 @@ def warm(
             "no programs are kept; set JAXLATENT_CACHE to a folder, or leave it out, and leave "
             "out JAX_COMPILATION_CACHE_DIR and JAX_ENABLE_COMPILATION_CACHE"
         )
+    if "://" not in place:
+        Path(place).mkdir(parents=True, exist_ok=True)
     if directions is None:
         generator = loaded(model, changes)
         codes, options = rendering(generator, range(16), None, None, label, psi, cutoff, noise)

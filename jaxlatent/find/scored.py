@@ -36,6 +36,7 @@ def flattened(what: str, codes: ArrayLike) -> tuple[Float[ArrayLike, "n e"], tup
     Raises:
         UserError: if they are not such codes, none, not of a floating type, or not finite.
     """
+    codes = codes if isinstance(codes, jax.Array) else np.asarray(codes)
     if codes.ndim not in (2, 3) or not all(codes.shape):
         raise UserError(f"{what} must be [n, d] or [n, layers, d], got {list(codes.shape)}")
     if not jnp.issubdtype(codes.dtype, jnp.floating):

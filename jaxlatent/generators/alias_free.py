@@ -155,12 +155,12 @@ def _resample(
     """
     n, height, width, channels = x.shape
     taps = up * np.asarray(first, np.float64)[:, None]
-    x = _filter_axis(x.reshape(n, height, 1, -1), taps, up, down, padding)
-    x = x.reshape(n, -1, len(first), width, channels).transpose(0, 3, 2, 1, 4)
-    height = x.shape[3]
+    x = _filter_axis(x.reshape(n, height, 1, width * channels), taps, up, down, padding)
+    height = x.shape[1]
+    x = x.reshape(n, height, len(first), width, channels).transpose(0, 3, 2, 1, 4)
     taps = up * np.asarray(second, np.float64)[None]
-    x = _filter_axis(x.reshape(n, width, len(first), -1), taps, up, down, padding)
-    return x.reshape(n, -1, height, channels)
+    x = _filter_axis(x.reshape(n, width, len(first), height * channels), taps, up, down, padding)
+    return x.reshape(n, x.shape[1], height, channels)
 
 
 def _filter_axis(
@@ -210,5 +210,5 @@ def _windows(
     x = x[:, max(start, 0) : max(end, 0)]
     low = max(-start, 0)
     x = jnp.pad(x, ((0, 0), (low, end - start - low - x.shape[1]), (0, 0), (0, 0)))
-    x = x.reshape(n, -1, step, terms, width)
+    x = x.reshape(n, blocks + parts - 1, step, terms, width)
     return jnp.concatenate([x[:, i : i + blocks] for i in range(parts)], axis=2)

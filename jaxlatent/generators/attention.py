@@ -40,13 +40,13 @@ class SelfAttention(nnx.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         """Applies attention; computes in the dtype of `x`."""
         n, h, w, _ = x.shape
-        queries = conv(x, self.theta[...], (0, 0)).reshape(n, h * w, -1)
+        queries = _listed(conv(x, self.theta[...], (0, 0)))
         keys, values = (_halved(conv(x, k[...], (0, 0))) for k in (self.phi, self.g))
         scores = jnp.einsum("nqc,nkc->nqk", queries, keys, precision=PRECISION)
         shares = jax.nn.softmax(scores, axis=-1)
         mixed = jnp.einsum("nqk,nkc->nqc", shares, values, precision=PRECISION)
         return x + self.gamma[...].astype(x.dtype) * conv(
-            mixed.reshape(n, h, w, -1), self.o[...], (0, 0)
+            mixed.reshape(n, h, w, mixed.shape[-1]), self.o[...], (0, 0)
         )
 
 
@@ -54,4 +54,9 @@ def _halved(x: Float[Array, "n h w c"]) -> Float[Array, "n k c"]:
     """Takes the maximum of each 2x2 patch, and lists the positions; an odd last row is left out."""
     n, h, w, c = x.shape
     patches = x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
-    return patches.max(axis=(2, 4)).reshape(n, -1, c)
+    return _listed(patches.max(axis=(2, 4)))
+
+
+def _listed(x: Float[Array, "n h w c"]) -> Float[Array, "n k c"]:
+    n, h, w, c = x.shape
+    return x.reshape(n, h * w, c)

@@ -288,8 +288,8 @@ class BigGAN(Generator):
         """Applies the first layer, a residual block or self-attention."""
         x = state.features
         if not index:
-            side = self.config.bottom_width
-            return State(self.first(x[:, 0, 0]).reshape(x.shape[0], side, side, -1))
+            side, first = self.config.bottom_width, self.first(x[:, 0, 0])
+            return State(first.reshape(x.shape[0], side, side, first.shape[1] // side**2))
         kind, number = self.config.sequence()[index - 1]
         if kind == "attention":
             return State(self.attentions[number](x))

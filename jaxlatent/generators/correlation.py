@@ -48,9 +48,9 @@ def correlate(
 def _of_windows(x: Array, kernel: Array, padding: Sequence[tuple[int, int]]) -> Array:
     """Multiplies windows, side by side, by the kernel, whose gradient needs no transposed copy."""
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    tall, wide, _, outputs = kernel.shape
+    tall, wide, inputs, outputs = kernel.shape
     n, h, w = x.shape[0], x.shape[1] - tall + 1, x.shape[2] - wide + 1
     windows = [x[:, i : i + h, j : j + w] for i in range(tall) for j in range(wide)]
-    flat = jnp.stack(windows, axis=3).reshape(n * h * w, -1)
-    y = jnp.matmul(flat, kernel.reshape(-1, outputs), precision=PRECISION)
+    flat = jnp.stack(windows, axis=3).reshape(n * h * w, tall * wide * inputs)
+    y = jnp.matmul(flat, kernel.reshape(flat.shape[1], outputs), precision=PRECISION)
     return y.reshape(n, h, w, outputs)

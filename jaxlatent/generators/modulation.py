@@ -37,7 +37,7 @@ def modulated_conv(
         n, h, w, inputs = x.shape
         kernels = plain(kernel)[0].astype(x.dtype) * style[:, :, None]
         y = jnp.matmul(x.reshape(n, h * w, inputs), kernels, precision=PRECISION)
-        return rescaled(y.reshape(n, h, w, -1), kernel)
+        return rescaled(y.reshape(n, h, w, kernels.shape[-1]), kernel)
     scaled = x * style[:, None, None, :]
     pad = (kernel.shape[0] - 1) // 2 if padding is None else padding
     y = conv(scaled, kernel, (pad, pad)) if up_taps is None else up_conv(scaled, kernel, up_taps)

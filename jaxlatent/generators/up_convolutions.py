@@ -86,7 +86,7 @@ def _up_by_phases(x: Array, phases: Phases, taps: Sequence[float]) -> Array:
     pairs = [_filtered(of, taps, 2, x.shape[2]) for of in zip(*filtered, strict=True)]
     n, h, w, _ = x.shape
     wide = [jnp.stack(pair, axis=3) for pair in pairs]
-    return jnp.stack(wide, axis=2).reshape(n, 2 * h, 2 * w, -1)
+    return jnp.stack(wide, axis=2).reshape(n, 2 * h, 2 * w, pairs[0][0].shape[-1])
 
 
 def _places(taps: Sequence[float], phase: int) -> list[int]:

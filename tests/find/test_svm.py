@@ -193,6 +193,8 @@ def test_arguments_that_do_not_go_together(lenient):
         linear_svm(x * 1e200, rows, signs)
     with pytest.raises(UserError, match="codes hold numbers that are not finite"):
         linear_svm(jnp.asarray(x).at[3, 2].set(jnp.nan), rows, signs)
+    with pytest.raises(UserError, match="codes must be of a floating type, got int64"):
+        linear_svm([[0, 1]] * 20, rows, signs)
 
 
 @pytest.mark.parametrize("a", [0.66, 0.68, 0.69, 0.7, 0.72])

@@ -125,6 +125,9 @@ def test_shapes(generator, codes, label):
     for layers, width in generator.spaces.values():
         assert layers in (1, generator.num_layers)
         assert width in (generator.z_dim, generator.code_dim)
+    assert synthesize.eval_shape(
+        generator, codes[:0], None if label is None else label[:0]
+    ).shape == (0, *generator.image_shape)
     assert hash(generator.config) == hash(dataclasses.replace(generator.config))
 
 
